@@ -9,12 +9,14 @@ fields._cuda         CUDA kernels, where torch has CUDA and nvcc is found
 None of them is a Python module: torch.ops.load_library loads them, and fields/extension.py chooses
 which. They use LibTorch's stable ABI alone, so one build serves torch 2.11 and every later one.
 
-Environment: FIELDS_CUDA=0 leaves the CUDA kernels out, 1 insists on them; TORCH_CUDA_ARCH_LIST names
-other GPUs than sm_80 and sm_90; MAX_JOBS is the number of compilers that run at once.
+Environment: FIELDS_CUDA=0 leaves the CUDA kernels out, 1 insists on them; TORCH_CUDA_ARCH_LIST
+names other GPUs than sm_80 and sm_90; MAX_JOBS is the number of compilers that run at once.
 """
 
 import os
 import platform
+import re
+import subprocess
 from glob import glob
 from pathlib import Path
 
@@ -45,19 +47,16 @@ CUDA_ARCHITECTURES = [
 ]
 
 
-def extension(name, sources, flags, cuda=False):
-    """One shared library that links torch's stable C shims and nothing else of torch."""
-    device = "cuda" if cuda else "cpu"
-    # The static runtime, since torch's wheels bring their own libcudart, often of another version.
-    cuda_libraries = ["torch_cuda", "cudart_static", "rt", "dl", "pthread"] if cuda else []
+def extension(name, sources, flags, device="cpu", library_dirs=(), libraries=()):
+    """One shared library; `flags` as torch's build takes them: a list, or one list a compiler."""
     return Extension(
         f"fields.{name}",
         sources=sorted(sources),
         depends=sorted(glob("csrc/**/*.h", recursive=True)),
         include_dirs=[os.path.abspath("csrc"), *cpp_extension.include_paths(device)],
-        library_dirs=cpp_extension.library_paths(device),
-        libraries=["torch_cpu", *cuda_libraries],
-        extra_compile_args={"cxx": CXX_FLAGS, "nvcc": flags} if cuda else CXX_FLAGS + flags,
+        library_dirs=[*cpp_extension.library_paths(device), *library_dirs],
+        libraries=["torch_cpu", *libraries],
+        extra_compile_args=flags,
         py_limited_api=True,
         language="c++",
     )
@@ -67,7 +66,9 @@ def cpu_extensions():
     is_x86 = platform.machine().lower() in ("x86_64", "amd64")
     variants = X86_FLAGS if is_x86 else {"base": []}
     sources = glob("csrc/cpu/*.cpp")
-    return [extension(f"_cpu_{name}", sources, flags) for name, flags in variants.items()]
+    return [
+        extension(f"_cpu_{name}", sources, CXX_FLAGS + flags) for name, flags in variants.items()
+    ]
 
 
 def cuda_extensions():
@@ -86,7 +87,18 @@ def cuda_extensions():
         return []
     # Without an architecture here torch would ask the GPUs that it can see; there may be none.
     named = os.environ.get("TORCH_CUDA_ARCH_LIST")
-    return [extension("_cuda", sources, CUDA_FLAGS + ([] if named else CUDA_ARCHITECTURES), True)]
+    flags = {"cxx": CXX_FLAGS, "nvcc": CUDA_FLAGS + ([] if named else CUDA_ARCHITECTURES)}
+    # The static runtime, since torch's wheels bring their own libcudart, often of another version.
+    libraries = ["torch_cuda", "cudart_static", "rt", "dl", "pthread"]
+    nvcc = os.path.join(str(cpp_extension.CUDA_HOME), "bin", "nvcc")
+    return [extension("_cuda", sources, flags, "cuda", nvcc_library_dirs(nvcc), libraries)]
+
+
+def nvcc_library_dirs(nvcc):
+    """Where nvcc itself looks for its runtime: it is not CUDA_HOME/lib64 everywhere."""
+    command = [nvcc, "--dryrun", "-x", "cu", os.devnull]
+    plan = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    return re.findall(r'"-L([^"]+)"', plan.partition("LIBRARIES=")[2].partition("\n")[0])
 
 
 class Build(cpp_extension.BuildExtension):
@@ -127,7 +139,7 @@ setup(
     packages=list(packages()),
     package_dir=packages(),
     ext_modules=[
-        extension("_C", ["csrc/schemas.cpp"], []),
+        extension("_C", ["csrc/schemas.cpp"], CXX_FLAGS),
         *cpu_extensions(),
         *cuda_extensions(),
     ],
