@@ -1,0 +1,56 @@
+"""Neural fields at the speed of the machine: fit one, ask it, draw it.
+
+    run = fields.fit("image.png", steps=2000)
+    run.field(coords)                         # [..., 2] in [0, 1] -> [..., channels]
+    run = fields.load("runs/image-hashgrid")
+
+Names are imported when they are first used, so that `import fields` costs no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from fields.encodings.hash_grid import HashGridEncoding
+    from fields.errors import Cancelled, FieldsError
+    from fields.fitting import fit
+    from fields.mlp import MLP
+    from fields.models.hashgrid import HashGrid
+    from fields.runs import Run, load
+
+_HOMES = {
+    "fit": "fields.fitting",
+    "load": "fields.runs",
+    "Run": "fields.runs",
+    "HashGrid": "fields.models.hashgrid",
+    "HashGridEncoding": "fields.encodings.hash_grid",
+    "MLP": "fields.mlp",
+    "FieldsError": "fields.errors",
+    "Cancelled": "fields.errors",
+}
+
+__all__ = [
+    "MLP",
+    "Cancelled",
+    "FieldsError",
+    "HashGrid",
+    "HashGridEncoding",
+    "Run",
+    "__version__",
+    "fit",
+    "load",
+]
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fields' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

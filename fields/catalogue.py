@@ -1,0 +1,63 @@
+"""The models that can be fitted, by name. Free of torch: a module is imported when it is built.
+
+A model is added by one entry in MODELS, its Config in fields/configs/ and its module in
+fields/models/.
+"""
+
+import difflib
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from fields.configs import Config, HashGridConfig
+from fields.errors import FieldsError
+
+
+@dataclass(frozen=True)
+class Model:
+    name: str
+    use: str  # one line: when to take it
+    source: str  # the paper that it comes from
+    config: type[Config]
+    module: str  # "package.module:Class"; the Class takes the fields of its Config
+
+
+MODELS = {
+    model.name: model
+    for model in [
+        Model(
+            name="hashgrid",
+            use="the fastest to fit; for pictures of any size",
+            source="Müller et al. 2022, Instant Neural Graphics Primitives, arXiv 2201.05989",
+            config=HashGridConfig,
+            module="fields.models.hashgrid:HashGrid",
+        ),
+    ]
+}
+
+
+def find(name: str) -> Model:
+    """The model of that name; FieldsError with a suggestion where there is none."""
+    if name in MODELS:
+        return MODELS[name]
+    raise FieldsError(f"there is no model {name!r}{suggestion(name, MODELS)}")
+
+
+def suggestion(name: str, known) -> str:
+    """A tail for an error line: the nearest of the known names, or all of them."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(known)}"
+
+
+def name_of(config: Config) -> str:
+    """The name of the model that a configuration belongs to."""
+    for model in MODELS.values():
+        if type(config) is model.config:
+            return model.name
+    raise FieldsError(f"{type(config).__name__} is no configuration of a model of this catalogue")
+
+
+def build(config: Config) -> Any:
+    """The nn.Module that a configuration describes, with its initial weights."""
+    home, name = find(name_of(config)).module.split(":")
+    return getattr(importlib.import_module(home), name)(**config.as_dict())

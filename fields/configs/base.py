@@ -1,0 +1,121 @@
+"""What a configuration is: a frozen dataclass whose fields know their meaning and their range.
+
+The command line makes its flags, and the checkpoint its readable JSON, from these fields alone.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from fields.errors import FieldsError
+
+C = TypeVar("C", bound="Config")
+
+
+def setting(
+    default: Any = dataclasses.MISSING,
+    *,
+    help: str,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple | None = None,
+    flag: bool = True,
+) -> Any:
+    """A field of a Config: its meaning, its range (both ends included) or its choices.
+
+    `flag` is False where the signal or a general option decides, not a flag of the model.
+    """
+    metadata = {"help": help, "low": low, "high": high, "choices": choices, "flag": flag}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One field of a Config as the command line sees it."""
+
+    name: str
+    type: type
+    default: Any
+    help: str
+    low: float | None
+    high: float | None
+    choices: tuple | None
+    flag: bool
+
+    def check(self, value: Any) -> Any:
+        """The value in the setting's own type; FieldsError where it is of no use."""
+        kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+        fits = isinstance(value, self.type) and (self.type is bool or not isinstance(value, bool))
+        if self.type is float and isinstance(value, int) and not isinstance(value, bool):
+            value, fits = float(value), True
+        if not fits:
+            raise FieldsError(f"{self.name} must be {kinds[self.type]}, got {value!r}")
+        if self.choices and value not in self.choices:
+            allowed = ", ".join(str(choice) for choice in self.choices)
+            raise FieldsError(f"{self.name} must be one of {allowed}, got {value!r}")
+        if self.type is float and not math.isfinite(value):
+            raise FieldsError(f"{self.name} must be finite, got {value}")
+        if self.low is not None and value < self.low:
+            raise FieldsError(f"{self.name} must be at least {self.low}, got {value}")
+        if self.high is not None and value > self.high:
+            raise FieldsError(f"{self.name} must be at most {self.high}, got {value}")
+        return value
+
+
+def settings(config: "type[Config] | Config") -> list[Setting]:
+    """The fields of a Config class, in their order."""
+    result = []
+    for f in dataclasses.fields(config):
+        assert isinstance(f.type, type)
+        default = None if f.default is dataclasses.MISSING else f.default
+        result.append(Setting(f.name, f.type, default, **f.metadata))
+    return result
+
+
+@dataclass(frozen=True)
+class Config:
+    """What every field has: a domain and a range. Checked when it is made; FieldsError if wrong."""
+
+    channels: int = setting(help="values at each point", low=1, high=1024, flag=False)
+    dim: int = setting(2, help="coordinates of each point", low=1, high=4, flag=False)
+    seed: int = setting(0, help="of the initial weights", low=0, high=2**31 - 1, flag=False)
+
+    def __post_init__(self):
+        for item in settings(self):
+            object.__setattr__(self, item.name, item.check(getattr(self, item.name)))
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained values, without building the module."""
+        raise NotImplementedError
+
+    @classmethod
+    def for_signal(
+        cls: type[C],
+        channels: int,
+        shape: tuple[int, ...],
+        *,
+        max_parameters: int | None = None,
+        **options: Any,
+    ) -> C:
+        """The configuration for a signal of `shape` samples along x, y, ...
+
+        `options` stand as they are given; `max_parameters` asks for the largest that fits, and
+        FieldsError names the least where none does. A pure function.
+        """
+        raise NotImplementedError
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls: type[C], values: dict[str, Any]) -> C:
+        """The inverse of `as_dict`; FieldsError for an unknown or missing name."""
+        known = {item.name for item in settings(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise FieldsError(f"{cls.__name__} has no setting {unknown[0]!r}")
+        if "channels" not in values:
+            raise FieldsError(f"{cls.__name__} needs channels")
+        return cls(**values)
