@@ -88,11 +88,25 @@ build/cuda-check/%.o: csrc/cuda/%.cu $(HEADERS)
 	@mkdir -p $(@D)
 	$(NVCC) $(NVCC_FLAGS) -Icsrc -I$(TORCH_INCLUDE) -c $< -o $@
 
-# ---- ARM: the headers that know nothing of torch, each alone, with Debian's cross compiler.
+# ---- ARM, with Debian's cross compiler: each header that knows nothing of torch alone, then the
+# CPU kernels as `setup.py` would compile them there.
 
-aarch64-check:
+AARCH64_FLAGS = -O3 -std=c++17 -Wall -Werror -fvisibility=hidden \
+	-DTORCH_TARGET_VERSION=0x020b000000000000 -Icsrc -isystem $(TORCH_INCLUDE)
+AARCH64_OBJECTS := $(patsubst csrc/%.cpp,build/aarch64-check/%.o,$(wildcard csrc/*.cpp csrc/cpu/*.cpp))
+
+aarch64-check: $(INSTALLED)
 	@if ! command -v $(AARCH64_CXX) >/dev/null; then \
 	echo "aarch64-check: skipped, no $(AARCH64_CXX) here (Debian: g++-aarch64-linux-gnu)"; \
 	else set -e; for header in $$(grep -L '<torch/' $(filter %.h,$(HEADERS))); do \
-	echo "aarch64-check: $$header"; echo "#include \"$$header\"" | \
-	$(AARCH64_CXX) -std=c++17 -O2 -Wall -Werror -I. -Icsrc -x c++ -c -o /dev/null -; done; fi
+	echo "#include \"$$header\"" | \
+	$(AARCH64_CXX) -std=c++17 -Wall -Werror -I. -Icsrc -x c++ -fsyntax-only - || exit 1; done; \
+	$(MAKE) --no-print-directory --jobs 2 aarch64-objects && \
+	echo "aarch64-check: the headers and $(words $(AARCH64_OBJECTS)) .cpp files compile"; fi
+
+.PHONY: aarch64-objects
+aarch64-objects: $(AARCH64_OBJECTS)
+
+build/aarch64-check/%.o: csrc/%.cpp $(HEADERS)
+	@mkdir -p $(@D)
+	$(AARCH64_CXX) $(AARCH64_FLAGS) -c $< -o $@
