@@ -1,0 +1,112 @@
+"""Reads a picture file, or a sample by its name, whatever its format; every failure is one line."""
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from fields.errors import FieldsError
+from fields.pictures import exr, png, radiance, tiff, with_pillow
+from fields.pictures.naming import shown, stem
+from fields.pictures.orientation import upright
+from fields.pictures.picture import DTYPES, Decoded, Picture, Unreadable
+from fields.pictures.probe import open_file, probe_open
+from fields.pictures.samples import likely_sample, sample_path
+from fields.pictures.silence import quiet_libraries
+
+_READERS = {"png": png.read, "tiff": tiff.read, "exr": exr.read, "hdr": radiance.read}
+_BAND_VALUES = 1 << 20
+
+
+def read_picture(source, *, max_megapixels: float | None = None) -> Picture:
+    """Read a picture: PNG, JPEG, WebP, TIFF, BMP, GIF (first frame), EXR or Radiance HDR.
+
+    Args:
+        source: path of a file, or the name of a sample (see `SAMPLES`); a file comes first. The
+            format is found from the content, not from the suffix.
+        max_megapixels: the largest size that is decoded, checked against the header; by default
+            $FIELDS_MAX_MEGAPIXELS or 200.
+
+    Returns a `Picture`: upright, palette and CMYK turned into RGB, 16 bits and floats kept.
+    Raises FieldsError, one line that names the file, for whatever cannot be read: no such file, no
+    picture, cut short, damaged, too large, NaN or infinite values.
+    """
+    path = find_source(source)
+    with open_file(path) as file:
+        try:
+            header = probe_open(file, max_megapixels)
+            with quiet_libraries():
+                decoded = _decode(file, header.format)
+            pixels = upright(decoded.pixels, decoded.orientation)
+            _require_sound(pixels)
+        except (FieldsError, KeyboardInterrupt):
+            raise
+        except Unreadable as reason:
+            raise FieldsError(f"{shown(path)} {reason}") from None
+        except MemoryError:
+            raise FieldsError(
+                f"{shown(path)} does not fit in memory; make it smaller first"
+            ) from None
+        except Exception as error:  # decoders raise all sorts when the bytes are not what they say
+            if isinstance(error, OSError) and error.errno:  # not a decoder but the system
+                raise FieldsError(f"{shown(path)} cannot be read: {_first_line(error)}") from None
+            raise FieldsError(
+                f"{shown(path)} is damaged or cut short; copy or download it again "
+                f"({_first_line(error)})"
+            ) from None
+    return Picture(pixels, stem(path), header.format, decoded.icc)
+
+
+def find_source(source) -> Path:
+    """The file that `source` means: a path as it is, or the file of a sample.
+
+    Raises FieldsError if it is neither; it may still be no picture.
+    """
+    text = os.fsdecode(source)
+    if not text:
+        raise FieldsError("no picture is named; give a file or a sample, such as astronaut")
+    path = Path(text)
+    if "\0" in text or os.path.lexists(path):
+        return path
+    sample = sample_path(text)
+    if sample is not None:
+        return sample
+    near = likely_sample(text)
+    if near is not None:
+        raise FieldsError(f"{shown(text)} does not exist; did you mean the sample {near}?")
+    return path
+
+
+def _decode(file: BinaryIO, format_: str) -> Decoded:
+    if format_ in _READERS:
+        return _READERS[format_](file)
+    return with_pillow.read(file, format_)
+
+
+def _require_sound(pixels: np.ndarray) -> None:
+    """Raise Unreadable if a value is NaN or infinite; assert what a Picture promises."""
+    assert pixels.ndim == 3 and pixels.dtype in DTYPES and 1 <= pixels.shape[2] <= 4
+    if pixels.dtype.kind != "f":
+        return
+    height, width, channels = pixels.shape
+    rows = max(1, _BAND_VALUES // (width * channels))
+    count, first = 0, None
+    for top in range(0, height, rows):
+        bad = ~np.isfinite(pixels[top : top + rows])
+        number = int(np.count_nonzero(bad))
+        if number and first is None:
+            y, x, _ = np.unravel_index(int(bad.argmax()), bad.shape)
+            first = (int(x), top + int(y))
+        count += number
+    if first is not None:
+        values = "value that is" if count == 1 else "values that are"
+        raise Unreadable(
+            f"holds {count} {values} NaN or infinite, the first at x={first[0]}, y={first[1]}; "
+            "replace them by finite numbers"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return shown(lines[0].strip()[:120])

@@ -1,0 +1,77 @@
+"""Writes a file so that nobody ever sees half of it: a temporary name beside it, then a rename."""
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from fields.errors import FieldsError
+from fields.pictures.naming import shown
+
+
+@contextlib.contextmanager
+def replacing(path) -> Iterator[BinaryIO]:
+    """An open binary file, readable too, that takes the name `path` once the block has ended well.
+
+    The bytes are on the disk before the rename; what was at `path` stays until then, and stays for
+    good if the block raises. A symbolic link is followed. The mode is that of the file replaced,
+    or what the umask gives. Raises FieldsError, one line, if the system refuses.
+    """
+    name, temporary = shown(path), None
+    try:
+        target = os.path.realpath(path)
+        mode = _mode(target, name)
+        folder = os.path.dirname(target)
+        handle, temporary = tempfile.mkstemp(".tmp", ".fields-", folder)
+        with os.fdopen(handle, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, target)
+        temporary = None
+        _sync_folder(folder)
+    except (OSError, ValueError) as error:
+        if isinstance(error, FieldsError):
+            raise
+        raise FieldsError(f"{name} cannot be written: {_reason(error)}") from None
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def _mode(target: str, name: str) -> int:
+    try:
+        found = os.stat(target).st_mode
+    except FileNotFoundError:
+        folder = os.path.dirname(target)
+        if not os.path.isdir(folder):
+            raise FieldsError(
+                f"{name} cannot be written: there is no folder {shown(folder)}; make it first"
+            ) from None
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+    if stat.S_ISDIR(found):
+        raise FieldsError(f"{name} is a folder; name a file in it")
+    if not stat.S_ISREG(found):  # a rename would put a file in the place of /dev/null
+        raise FieldsError(f"{name} is a pipe or a device; name a file")
+    return stat.S_IMODE(found)
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the new name itself last; not every system lets a folder be opened."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _reason(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error).splitlines()[0]

@@ -1,0 +1,53 @@
+"""Keeps what libraries say about a file away from the user, who gets our one line instead."""
+
+import contextlib
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Within, Python warnings, tifffile's log and Pillow's own size limit are off.
+
+    Pillow's limit (179 megapixels) is lifted since `probe.py` has checked the size against ours.
+    """
+    from PIL import Image
+
+    log = logging.getLogger("tifffile")
+    was_disabled, was_limit = log.disabled, Image.MAX_IMAGE_PIXELS
+    log.disabled, Image.MAX_IMAGE_PIXELS = True, None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.disabled, Image.MAX_IMAGE_PIXELS = was_disabled, was_limit
+
+
+@contextlib.contextmanager
+def quiet_streams() -> Iterator[None]:
+    """Within, nothing reaches stdout (from Python) or stderr (from any code of this process).
+
+    For OpenEXR alone, which prints about a broken file on both: C code on descriptor 2.
+    """
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        kept = os.dup(2)
+    except OSError:  # a process without stderr: nothing to keep quiet
+        kept = None
+    try:
+        if kept is not None:
+            with contextlib.suppress(Exception):
+                sys.stderr.flush()
+            os.dup2(sink, 2)
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        if kept is not None:
+            os.dup2(kept, 2)
+            os.close(kept)
+        os.close(sink)
