@@ -20,9 +20,11 @@ from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as format_tensors
 from torch import Tensor, nn
 
-from fields import atomic, catalogue
+from fields import catalogue
 from fields.configs import Config
 from fields.errors import FieldsError
+from fields.pictures.naming import shown
+from fields.pictures.replacing import replacing
 
 FORMAT_VERSION = 1
 HEADER_BYTES = 8192  # what the header is allowed for when a model is sized to a file
@@ -38,7 +40,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], configuration: Mapping[str,
         tensors: by name, of any dtype and device.
         configuration: what JSON can hold.
 
-    Raises OSError where the disk is full or the folder cannot be written.
+    Raises FieldsError where the disk is full or the folder cannot be written.
     """
     content = {"format_version": FORMAT_VERSION, **configuration, "digest": _NO_DIGEST}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -46,7 +48,9 @@ def write(path: Path, tensors: Mapping[str, Tensor], configuration: Mapping[str,
     # The digest is the last entry of the JSON, so these are the last 64 zeros before the tensors.
     start = data.rfind(_NO_DIGEST.encode(), 0, 8 + int.from_bytes(data[:8], "little"))
     digest = _digest(data, start)
-    atomic.write_file(path, [memoryview(data)[:start], digest, memoryview(data)[start + 64 :]])
+    with replacing(path) as file:
+        for part in (memoryview(data)[:start], digest, memoryview(data)[start + 64 :]):
+            file.write(part)
     return len(data)
 
 
@@ -59,9 +63,9 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise FieldsError(f"{path} does not exist") from None
+        raise FieldsError(f"{shown(path)} does not exist") from None
     except OSError as error:
-        raise FieldsError(f"{path} cannot be read: {error.strerror}") from None
+        raise FieldsError(f"{shown(path)} cannot be read: {error.strerror}") from None
     content = _content(path, data)
     try:
         tensors = parse_tensors(data)
@@ -79,9 +83,9 @@ def _content(path: Path, data: bytes) -> dict[str, Any]:
     """The checked JSON of a file."""
     header_end = 8 + int.from_bytes(data[:8], "little")
     if len(data) < 8 or (data[8:9] == b"{" and header_end > len(data)):
-        raise FieldsError(f"{path} is cut short; take another copy, or fit again")
+        raise FieldsError(f"{shown(path)} is cut short; take another copy, or fit again")
     if data[8:9] != b"{":
-        raise FieldsError(f"{path} is not a file of weights (field.safetensors)")
+        raise FieldsError(f"{shown(path)} is not a file of weights (field.safetensors)")
     try:
         header = json.loads(data[8:header_end])
         metadata = header.pop("__metadata__", {})
@@ -91,11 +95,11 @@ def _content(path: Path, data: bytes) -> dict[str, Any]:
         raise _damaged(path) from None
     if cut_short:
         raise FieldsError(
-            f"{path} is cut short: {len(data):,} of {header_end + data_end:,} bytes;"
+            f"{shown(path)} is cut short: {len(data):,} of {header_end + data_end:,} bytes;"
             " take another copy, or fit again"
         )
     if not isinstance(metadata, dict) or _KEY not in metadata:
-        raise FieldsError(f"{path} was not written by fields: its metadata has no {_KEY!r}")
+        raise FieldsError(f"{shown(path)} was not written by fields: its metadata has no {_KEY!r}")
     try:
         content = json.loads(metadata[_KEY])
         version, digest = content["format_version"], content["digest"]
@@ -104,7 +108,7 @@ def _content(path: Path, data: bytes) -> dict[str, Any]:
         raise _damaged(path) from None
     if newer:
         raise FieldsError(
-            f"{path} has format version {version}, this program reads up to {FORMAT_VERSION};"
+            f"{shown(path)} has format version {version}, this program reads up to {FORMAT_VERSION};"
             " update fields"
         )
     if not isinstance(digest, str) or len(digest) != 64 or not digest.isascii():
@@ -124,7 +128,7 @@ def _digest(data: bytes, start: int) -> bytes:
 
 def _damaged(path: Path) -> FieldsError:
     return FieldsError(
-        f"{path} is damaged: its checksum does not match; take another copy, or fit again"
+        f"{shown(path)} is damaged: its checksum does not match; take another copy, or fit again"
     )
 
 
@@ -177,7 +181,9 @@ def restore(
             field.load_state_dict(held, strict=True)
     except RuntimeError as error:
         first = str(error).splitlines()[1:2] or [str(error)]
-        raise FieldsError(f"{path} does not fit {class_name(field)}: {first[0].strip()}") from None
+        raise FieldsError(
+            f"{shown(path)} does not fit {class_name(field)}: {first[0].strip()}"
+        ) from None
     return field
 
 
@@ -185,15 +191,15 @@ def _build(path: Path, content: Mapping[str, Any], values: int) -> nn.Module:
     name, options = content.get("model"), content.get("config")
     if options is None:
         raise FieldsError(
-            f"{path} holds the weights of your own {name}; pass fields.load(..., model=...)"
+            f"{shown(path)} holds the weights of your own {name}; pass fields.load(..., model=...)"
         )
     try:
         config = catalogue.find(str(name)).config.from_dict(options)
     except FieldsError as error:
-        raise FieldsError(f"{path} cannot be built: {error}") from None
+        raise FieldsError(f"{shown(path)} cannot be built: {error}") from None
     # Before memory is taken: a file may claim any size.
     if config.parameters != values:
         raise FieldsError(
-            f"{path} holds {values:,} values, its configuration describes {config.parameters:,}"
+            f"{shown(path)} holds {values:,} values, its configuration describes {config.parameters:,}"
         )
     return catalogue.build(config)

@@ -1,0 +1,136 @@
+"""What a fit is going to do, decided before it starts: when it stops, how large its steps are.
+
+Every number that was tuned stands here.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from fields.errors import FieldsError
+from fields.schedule import CONSTANT, Schedule
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Ends a fit at the first of these that is reached; None asks for nothing.
+
+    Args:
+        steps: optimiser steps, counted from the first fit of the run.
+        seconds: of training (see `metrics.json`), counted likewise.
+        target: score of the field on the whole signal; for pictures PSNR in dB.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+    target: float | None = None
+
+    def __post_init__(self):
+        for name in ("steps", "seconds", "target"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise FieldsError(f"--{name} must be more than 0, got {value:g}")
+
+    @property
+    def is_empty(self) -> bool:
+        return self == Stop()
+
+    def done(self, steps: int, seconds: float) -> float:
+        """The share of the fit that lies behind, 1 or more when it is over."""
+        by_steps = steps / self.steps if self.steps else 0.0
+        by_seconds = seconds / self.seconds if self.seconds else 0.0
+        return max(by_steps, by_seconds)
+
+    def __str__(self) -> str:
+        parts = [f"{self.steps:,} steps"] if self.steps else []
+        parts += [f"{self.seconds:g} s"] if self.seconds else []
+        parts += [f"{self.target:g} dB"] if self.target else []
+        return " or ".join(parts)
+
+
+@dataclass(frozen=True)
+class Training:
+    """Hyper-parameters of the optimiser.
+
+    Args:
+        batch: samples of a step.
+        rate: learning rate of Adam for everything but tables.
+        table_rate: the same for the tables of features.
+        beta1, beta2, eps: of Adam.
+        weight_decay: L2 on everything but tables.
+        touched_only: leave alone the rows of a table that the batch did not touch.
+    """
+
+    batch: int = 4096
+    rate: float = 5e-3
+    table_rate: float = 5e-3
+    beta1: float = 0.9
+    beta2: float = 0.99
+    eps: float = 1e-15
+    weight_decay: float = 0.0
+    touched_only: bool = False
+
+    def __post_init__(self):
+        if not 1 <= self.batch <= 2**26:
+            raise FieldsError(f"--batch must be from 1 to {2**26:,}, got {self.batch}")
+        for name in ("rate", "table_rate"):
+            if not 0 < getattr(self, name) <= 10:
+                raise FieldsError(
+                    f"--rate must be more than 0 and at most 10, got {getattr(self, name)}"
+                )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the loop goes by."""
+
+    training: Training
+    schedule: Schedule
+    stop: Stop
+    seed: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> "Plan":
+        return Plan(
+            Training(**values["training"]),
+            Schedule(**values["schedule"]),
+            Stop(**values["stop"]),
+            values["seed"],
+        )
+
+
+DEFAULT_SECONDS = 6.0  # of training, without flags: a picture is done within 10 s of wall
+TARGET_SECONDS = 300.0  # with a target alone, which may never be reached
+
+
+def make(
+    stop: Stop,
+    *,
+    model: str | None,
+    seed: int = 0,
+    batch: int | None = None,
+    rate: float | None = None,
+) -> Plan:
+    """The plan for a picture.
+
+    Args:
+        stop: what was asked for; empty is filled with what ends by itself.
+        model: name in the catalogue, or None for a module of the user's own.
+        batch, rate: replace the tuned ones.
+    """
+    training = Training() if model == "hashgrid" else Training(rate=1e-3, table_rate=1e-3, eps=1e-8)
+    if batch is not None:
+        training = dataclasses.replace(training, batch=batch)
+    if rate is not None:
+        training = dataclasses.replace(training, rate=rate, table_rate=rate)
+    if stop.is_empty:
+        stop = Stop(seconds=DEFAULT_SECONDS)
+    elif stop == Stop(target=stop.target):
+        stop = dataclasses.replace(stop, seconds=TARGET_SECONDS)
+    # A decaying rate is worth its slower start only where the end of the fit is known.
+    schedule = CONSTANT if stop.target else Schedule(hold=0.3, last=0.03)
+    return Plan(training, schedule, stop, seed)

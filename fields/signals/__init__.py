@@ -1,0 +1,1 @@
+"""The signals that a field can be fitted to. One knows its target and its score, and no model."""

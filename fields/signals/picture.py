@@ -1,0 +1,111 @@
+"""A picture as a signal: batches of its pixels to learn from, and how well a field draws it."""
+
+import hashlib
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fields import ops
+from fields.pictures import Picture, PictureScore
+from fields.pictures.tone import display_curve
+from fields.render import bands
+from fields.signals.picture_space import PictureSpace
+from fields.signals.ssim import ssim
+
+
+class PictureSignal:
+    """The pixels of a picture on a device.
+
+    Coordinates are (x, y) in [0, 1], y down, each axis stretched to it; pixel centres lie at
+    (i + 0.5) / size. Values are as PictureSpace says.
+    """
+
+    kind = "picture"
+    loss = "l2"
+    dim = 2
+
+    def __init__(self, picture: Picture, device: torch.device):
+        self.picture = picture
+        self.space = PictureSpace.of(picture)
+        pixels = picture.pixels
+        if picture.is_hdr:
+            pixels = self.space.to_values(pixels)
+        self.pixels = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
+
+    @property
+    def name(self) -> str:
+        return self.picture.name
+
+    @property
+    def channels(self) -> int:
+        return self.picture.channels
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Samples along x and y."""
+        return self.picture.width, self.picture.height
+
+    def __str__(self) -> str:
+        return str(self.space)
+
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint says of the signal."""
+        return {"kind": self.kind, "name": self.name, **self.space.as_dict()}
+
+    def world_to_unit(self) -> list[list[float]]:
+        """3 x 3: pixels (x, y, 1) of the source to the unit square."""
+        return [[1 / self.shape[0], 0.0, 0.0], [0.0, 1 / self.shape[1], 0.0], [0.0, 0.0, 1.0]]
+
+    def fingerprint(self) -> str:
+        """A hash of the pixels: a fit goes on only with the same source."""
+        digest = hashlib.sha256(repr((self.picture.pixels.shape, self.space.dtype)).encode())
+        digest.update(np.ascontiguousarray(self.picture.pixels))
+        return digest.hexdigest()
+
+    def batch(self, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        """Coordinates [count, 2] and values [count, C] of pixels spread over the picture.
+
+        The same for the same seed and step, for any number of threads.
+        """
+        return ops.sample_pixels(self.pixels, count, seed, step)
+
+    def estimate(self, loss: float) -> float:
+        """The PSNR that a mean squared error of values lets one expect; exact for plain pictures
+        but for the rounding."""
+        return -10 * math.log10(max(loss, 1e-12))
+
+    def psnr(self, field: nn.Module) -> float:
+        """PSNR in dB of the field on every pixel, clamped and rounded; see PictureScore."""
+        score = PictureScore(self.picture)
+        for top, values in bands(field, self.shape):
+            score.add(top, self.space.to_pixels(values.numpy()))
+        return score.psnr
+
+    def ssim(self, pixels: np.ndarray) -> float | None:
+        """SSIM of drawn pixels [H, W, C], over all channels; None for less than 6 pixels a side.
+
+        Floats are compared through the same curve as their PSNR.
+        """
+        return ssim(
+            self._rows(pixels),
+            self._rows(self.picture.pixels),
+            self.picture.height,
+            self.picture.width,
+            self.channels,
+        )
+
+    def _rows(self, pixels: np.ndarray):
+        curve = display_curve(self.picture.pixels) if self.picture.is_hdr else None
+
+        def rows(start: int, end: int) -> Tensor:
+            band = pixels[start:end]
+            if curve is None:
+                return torch.from_numpy(band / np.float32(np.iinfo(band.dtype).max))
+            shown = np.clip(band.astype(np.float32), 0, 1)
+            shown[..., : self.space.colours] = curve.encode(band[..., : self.space.colours])
+            return torch.from_numpy(shown)
+
+        return rows

@@ -1,0 +1,130 @@
+"""One training step: draw a batch, predict, compare, improve. The loop knows no more than this.
+
+`choose` takes the step for a field and a signal: autograd with our Adam, or the one op that does it
+all for a hash grid with its MLP.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from fields import ops
+from fields.errors import FieldsError
+from fields.plan import Plan, Training
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def l2(values: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared difference."""
+    return torch.nn.functional.mse_loss(values, targets)
+
+
+def l1(values: Tensor, targets: Tensor) -> Tensor:
+    """Mean absolute difference."""
+    return torch.nn.functional.l1_loss(values, targets)
+
+
+LOSSES: dict[str, Loss] = {"l2": l2, "l1": l1}
+
+
+class Signal(Protocol):
+    """What a step needs of a signal."""
+
+    def batch(self, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        """Coordinates [count, D] in [0, 1] and values [count, C]; a pure function."""
+        ...
+
+
+class Step(Protocol):
+    """Takes step number `step` (the first is 1) at `factor` times the rates of the plan.
+
+    Returns the loss [1] or [] of its batch before the step, without waiting for it.
+    """
+
+    def __call__(self, step: int, factor: float) -> Tensor: ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that the next step depends on, by name: `field.*` and the optimiser's `adam.*`."""
+        ...
+
+
+def choose(field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss) -> Step:
+    """The fastest step that fits."""
+    return AutogradStep(field, signal, plan, loss)
+
+
+class Moments:
+    """Adam's two running means for each trained parameter of a field."""
+
+    def __init__(self, field: nn.Module):
+        self.field = field
+        self.parameters = {n: p for n, p in field.named_parameters() if p.requires_grad}
+        if not self.parameters:
+            raise FieldsError(f"{type(field).__name__} has no parameters to train")
+        for name, parameter in self.parameters.items():
+            if parameter.dtype not in (torch.float32, torch.float64):
+                raise FieldsError(
+                    f"parameter {name} is {str(parameter.dtype)[6:]}; training needs float32 or"
+                    " float64 weights"
+                )
+        self.first = {n: self._zeros(p) for n, p in self.parameters.items()}
+        self.second = {n: self._zeros(p) for n, p in self.parameters.items()}
+
+    @staticmethod
+    def _zeros(parameter: Tensor) -> Tensor:
+        return torch.zeros_like(parameter, memory_format=torch.contiguous_format)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The field's tensors and these, under the names that they have in a checkpoint."""
+        return {
+            **{f"field.{name}": tensor for name, tensor in self.field.state_dict().items()},
+            **{f"adam.first.{name}": tensor for name, tensor in self.first.items()},
+            **{f"adam.second.{name}": tensor for name, tensor in self.second.items()},
+        }
+
+
+def is_table(name: str) -> bool:
+    """A table of features, which has a learning rate of its own and no weight decay."""
+    return name.rpartition(".")[2] == "table"
+
+
+class AutogradStep:
+    """Any module, any loss: torch's autograd, then our Adam on each parameter."""
+
+    def __init__(self, field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss):
+        self.field, self.signal, self.plan = field, signal, plan
+        self.loss = LOSSES[loss] if isinstance(loss, str) else loss
+        self.moments = Moments(field)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.moments.tensors()
+
+    def __call__(self, step: int, factor: float) -> Tensor:
+        training = self.plan.training
+        coords, targets = self.signal.batch(training.batch, self.plan.seed, step)
+        names, parameters = zip(*self.moments.parameters.items(), strict=True)
+        loss = self.loss(self.field(coords), targets)
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        for name, gradient in zip(names, gradients, strict=True):
+            if gradient is not None:
+                self._improve(name, gradient, step, factor, training)
+        return loss.detach()
+
+    def _improve(self, name: str, gradient: Tensor, step: int, factor: float, training: Training):
+        table = is_table(name)
+        ops.adam_step(
+            self.moments.parameters[name].data,
+            gradient,
+            self.moments.first[name],
+            self.moments.second[name],
+            step=step,
+            lr=factor * (training.table_rate if table else training.rate),
+            beta1=training.beta1,
+            beta2=training.beta2,
+            eps=training.eps,
+            weight_decay=0.0 if table else training.weight_decay,
+            touched_only=training.touched_only and table,
+        )
