@@ -1,0 +1,3 @@
+#include "cpu/grid_kernels_impl.h"
+
+FIELDS_GRID_KERNELS(3)

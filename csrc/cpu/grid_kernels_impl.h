@@ -1,0 +1,208 @@
+// Bodies of grid_kernels.h, instantiated a dimension a file so that they compile side by side.
+#pragma once
+
+#include <stdexcept>
+
+#include "cpu/grid_kernels.h"
+
+namespace fields {
+
+template <int D, int F, class V>
+struct GridTile {
+  using S = ScalarOf<V>;
+  static constexpr int width = Lane<V>::width;
+  static constexpr int corners = 1 << D;
+
+  static FIELDS_HD void load_coords(const S* x, int s, V (&coords)[D]) {
+#pragma GCC unroll 4
+    for (int d = 0; d < D; ++d) coords[d] = load<V>(x + d * kTile + s);
+  }
+
+  static void encode(const GridLevel& level, bool smoothstep, const S* table, const S* x,
+                     S* features) {
+    for (int s = 0; s < kTile; s += width) {
+      V coords[D];
+      load_coords(x, s, coords);
+      const auto cell = locate<0>(level, smoothstep, coords);
+      V sum[F];
+#pragma GCC unroll 8
+      for (int f = 0; f < F; ++f) sum[f] = splat<V>(S(0));
+#pragma GCC unroll 8
+      for (int c = 0; c < corners; ++c) {
+        V row[F];
+        gather_rows<F>(table, corner_row(level, cell, c), row);
+        const V weight = corner_weight(cell, c);
+#pragma GCC unroll 8
+        for (int f = 0; f < F; ++f) sum[f] = fma(weight, row[f], sum[f]);
+      }
+#pragma GCC unroll 8
+      for (int f = 0; f < F; ++f) store<V>(features + f * kTile + s, sum[f]);
+    }
+  }
+
+  static void encode_with_grad(const GridLevel& level, bool smoothstep, const S* table, const S* x,
+                               S* features, S* jacobian) {
+    for (int s = 0; s < kTile; s += width) {
+      V coords[D];
+      load_coords(x, s, coords);
+      const auto cell = locate<1>(level, smoothstep, coords);
+      V sum[F], slope[F][D];
+      for (int f = 0; f < F; ++f) {
+        sum[f] = splat<V>(S(0));
+        for (int d = 0; d < D; ++d) slope[f][d] = splat<V>(S(0));
+      }
+      for (int c = 0; c < corners; ++c) {
+        V row[F];
+        gather_rows<F>(table, corner_row(level, cell, c), row);
+        const V weight = corner_weight(cell, c);
+        for (int f = 0; f < F; ++f) sum[f] = fma(weight, row[f], sum[f]);
+        for (int d = 0; d < D; ++d) {
+          const V w = corner_slope(cell, c, d);
+          for (int f = 0; f < F; ++f) slope[f][d] = fma(w, row[f], slope[f][d]);
+        }
+      }
+      for (int f = 0; f < F; ++f) {
+        store<V>(features + f * kTile + s, sum[f]);
+        for (int d = 0; d < D; ++d) store<V>(jacobian + (f * D + d) * kTile + s, slope[f][d]);
+      }
+    }
+  }
+
+  static FIELDS_HD void raise_flags(IntOf<V> rows, uint8_t* flags) {
+    alignas(64) uint32_t row[width];
+    store_int(row, rows);
+    for (int i = 0; i < width; ++i) flags[size_t(row[i]) * F / kFlagFloats] = 1;
+  }
+
+  static void scatter(const GridLevel& level, bool smoothstep, const S* x, const S* grad,
+                      S* level_grad, uint8_t* flags) {
+    for (int s = 0; s < kTile; s += width) {
+      V coords[D], g[F];
+      load_coords(x, s, coords);
+      const auto cell = locate<0>(level, smoothstep, coords);
+#pragma GCC unroll 8
+      for (int f = 0; f < F; ++f) g[f] = load<V>(grad + f * kTile + s);
+#pragma GCC unroll 8
+      for (int c = 0; c < corners; ++c) {
+        const V weight = corner_weight(cell, c);
+        V value[F];
+#pragma GCC unroll 8
+        for (int f = 0; f < F; ++f) value[f] = weight * g[f];
+        const auto rows = corner_row(level, cell, c);
+        scatter_add_rows<F>(level_grad, rows, value);
+        if (flags) raise_flags(rows, flags);
+      }
+    }
+  }
+
+  static void scatter_with_grad(const GridLevel& level, bool smoothstep, const S* x, const S* grad,
+                                const S* grad_jacobian, S* level_grad) {
+    for (int s = 0; s < kTile; s += width) {
+      V coords[D];
+      load_coords(x, s, coords);
+      const auto cell = locate<1>(level, smoothstep, coords);
+      for (int c = 0; c < corners; ++c) {
+        const V weight = corner_weight(cell, c);
+        V value[F];
+        for (int f = 0; f < F; ++f) value[f] = weight * load<V>(grad + f * kTile + s);
+        for (int d = 0; d < D; ++d) {
+          const V w = corner_slope(cell, c, d);
+          for (int f = 0; f < F; ++f) {
+            value[f] = fma(w, load<V>(grad_jacobian + (f * D + d) * kTile + s), value[f]);
+          }
+        }
+        scatter_add_rows<F>(level_grad, corner_row(level, cell, c), value);
+      }
+    }
+  }
+
+  static void coords(const GridLevel& level, bool smoothstep, const S* table, const S* x,
+                     const S* grad, S* grad_x) {
+    for (int s = 0; s < kTile; s += width) {
+      V coords[D], sum[D];
+      load_coords(x, s, coords);
+      const auto cell = locate<1>(level, smoothstep, coords);
+      for (int d = 0; d < D; ++d) sum[d] = load<V>(grad_x + d * kTile + s);
+      for (int c = 0; c < corners; ++c) {
+        const V dot = row_dot(table, corner_row(level, cell, c), grad + s);
+        for (int d = 0; d < D; ++d) sum[d] = fma(corner_slope(cell, c, d), dot, sum[d]);
+      }
+      for (int d = 0; d < D; ++d) store<V>(grad_x + d * kTile + s, sum[d]);
+    }
+  }
+
+  static void coords_with_grad(const GridLevel& level, bool smoothstep, const S* table, const S* x,
+                               const S* grad, const S* grad_jacobian, S* grad_x) {
+    for (int s = 0; s < kTile; s += width) {
+      V coords[D], sum[D];
+      load_coords(x, s, coords);
+      const auto cell = locate<2>(level, smoothstep, coords);
+      for (int d = 0; d < D; ++d) sum[d] = load<V>(grad_x + d * kTile + s);
+      for (int c = 0; c < corners; ++c) {
+        V row[F];
+        gather_rows<F>(table, corner_row(level, cell, c), row);
+        V dot = splat<V>(S(0));
+        V along[D];  // sum over features of table * d loss / d jacobian
+        for (int d = 0; d < D; ++d) along[d] = splat<V>(S(0));
+        for (int f = 0; f < F; ++f) {
+          dot = fma(row[f], load<V>(grad + f * kTile + s), dot);
+          for (int d = 0; d < D; ++d) {
+            along[d] = fma(row[f], load<V>(grad_jacobian + (f * D + d) * kTile + s), along[d]);
+          }
+        }
+        for (int d = 0; d < D; ++d) {
+          sum[d] = fma(corner_slope(cell, c, d), dot, sum[d]);
+          for (int e = 0; e < D; ++e) {
+            sum[d] = fma(corner_curvature(cell, c, d, e), along[e], sum[d]);
+          }
+        }
+      }
+      for (int d = 0; d < D; ++d) store<V>(grad_x + d * kTile + s, sum[d]);
+    }
+  }
+
+  static FIELDS_HD V row_dot(const S* table, IntOf<V> rows, const S* grad) {
+    V row[F];
+    gather_rows<F>(table, rows, row);
+    V dot = splat<V>(S(0));
+    for (int f = 0; f < F; ++f) dot = fma(row[f], load<V>(grad + f * kTile), dot);
+    return dot;
+  }
+};
+
+template <class V, int D, int F>
+GridKernels<ScalarOf<V>> kernels_of_tile() {
+  using T = GridTile<D, F, V>;
+  return {T::encode,  T::encode_with_grad, T::scatter, T::scatter_with_grad,
+          T::coords, T::coords_with_grad};
+}
+
+template <class V, int D>
+GridKernels<ScalarOf<V>> kernels_of_features(int features) {
+  switch (features) {
+    case 1:
+      return kernels_of_tile<V, D, 1>();
+    case 2:
+      return kernels_of_tile<V, D, 2>();
+    case 4:
+      return kernels_of_tile<V, D, 4>();
+    case 8:
+      return kernels_of_tile<V, D, 8>();
+    default:
+      throw std::runtime_error("features per level must be 1, 2, 4 or 8");
+  }
+}
+
+}  // namespace fields
+
+#define FIELDS_GRID_KERNELS(D)                                       \
+  namespace fields {                                                 \
+  template <>                                                        \
+  GridKernels<float> grid_kernels_of<float, D>(int features) {       \
+    return kernels_of_features<Pack, D>(features);                   \
+  }                                                                  \
+  template <>                                                        \
+  GridKernels<double> grid_kernels_of<double, D>(int features) {     \
+    return kernels_of_features<double, D>(features);                 \
+  }                                                                  \
+  }

@@ -1,0 +1,184 @@
+// The fused training step of hash grid + MLP, and Adam alone.
+#include <torch/csrc/stable/library.h>
+
+#include "cpu/adam.h"
+#include "cpu/grid_mlp.h"
+#include "cpu/precision.h"
+
+namespace fields {
+namespace {
+
+enum class Loss : int { l2 = 0, l1 = 1 };
+
+// Turns values y [channels][kTile] into d loss / d y, where loss is the mean over the batch and its
+// channels; returns the tile's share of the loss. Padding gets no gradient.
+double loss_gradient(Loss loss, const float* targets, int64_t samples, int channels, int64_t tile,
+                     float* target, float* y) {
+  load_tile(targets, samples, channels, tile, target);
+  const int count = tile_samples(samples, tile);
+  const float scale = 1.0f / (static_cast<float>(samples) * static_cast<float>(channels));
+  const Pack zero = splat<Pack>(0.0f);
+  Pack total = zero;
+  for (int c = 0; c < channels; ++c) {
+    float* row = y + c * kTile;
+    for (int s = count; s < kTile; ++s) row[s] = 0.0f;
+    for (int s = 0; s < kTile; s += kWidth) {
+      const Pack error = load<Pack>(row + s) - load<Pack>(target + c * kTile + s);
+      if (loss == Loss::l2) {
+        total = fma(error, error, total);
+        store(row + s, error * splat<Pack>(2.0f * scale));
+      } else {
+        total = total + max(error, -error);
+        const Pack sign = select(error > zero, splat<Pack>(scale), splat<Pack>(-scale));
+        store(row + s, select(error != zero, sign, zero));
+      }
+    }
+  }
+  return double(sum(total)) * scale;
+}
+
+// One thread's gradient of a level, and its flags; zero between uses.
+struct LevelWorkspace {
+  float* grad;
+  uint8_t* flags;
+};
+
+// Adam on a level. Zeroes the gradient behind it, for the next level.
+void update_level(const Adam& adam, const LevelWorkspace& work, int64_t count, bool touched_only,
+                  float* param, float* m, float* v) {
+  if (!touched_only) {
+    adam_range(adam, param, work.grad, m, v, count, false);
+    std::memset(work.grad, 0, count * sizeof(float));
+    return;
+  }
+  const int64_t flags = (count + kFlagFloats - 1) / kFlagFloats;
+  for (int64_t i = 0; i < flags; i += 8) {
+    uint64_t eight;
+    std::memcpy(&eight, work.flags + i, 8);
+    if (!eight) continue;
+    for (int64_t j = i; j < std::min(flags, i + 8); ++j) {
+      if (!work.flags[j]) continue;
+      const int64_t begin = j * kFlagFloats;
+      const int64_t length = std::min<int64_t>(kFlagFloats, count - begin);
+      adam_range(adam, param + begin, work.grad + begin, m + begin, v + begin, length, true);
+      std::memset(work.grad + begin, 0, length * sizeof(float));
+    }
+    std::memset(work.flags + i, 0, 8);
+  }
+}
+
+struct Optimiser {
+  Adam table;
+  Adam params;
+  bool touched_only;
+};
+
+struct State {
+  float *table, *table_m, *table_v;
+  float *params, *params_m, *params_v;
+};
+
+template <class Mlp>
+double train_step(const Grid& grid, int dim, int F, const MlpShape& shape, const float* coords,
+                  const float* targets, int64_t samples, Loss loss, const Optimiser& optimiser,
+                  const State& state, float* workspace, int64_t slots, int64_t slot_floats) {
+  const GridTable<float> table(grid, dim, F, state.table);
+  const int64_t tiles = num_tiles(samples);
+  Scratch<double> tile_loss(tiles);
+  const auto grads = field_gradients<Mlp>(
+      table, shape, state.params, coords, samples, [&](int64_t tile, float* y, int64_t) {
+        thread_local Scratch<float> target(0);
+        const size_t size = size_t(shape.outputs) * kTile;
+        if (target.size() < size) target = Scratch<float>(size);
+        tile_loss[tile] =
+            loss_gradient(loss, targets, samples, shape.outputs, tile, target.data(), y);
+      });
+  const int outputs = table.outputs();
+  int64_t largest = 0;
+  for (int l = 0; l < grid.num_levels; ++l) {
+    largest = std::max<int64_t>(largest, int64_t(grid.level[l].rows) * F);
+  }
+  STD_TORCH_CHECK(slot_floats >= largest + largest / 64 + 16, "workspace is too small");
+  STD_TORCH_CHECK(slots >= num_workers(), "workspace has fewer slots than there are threads");
+  parallel_tasks(grid.num_levels + 1, [&](int64_t task, int worker) {
+    if (task == 0) {
+      adam_range(optimiser.params, state.params, grads.params.data(), state.params_m,
+                 state.params_v, shape.size(), false);
+      return;
+    }
+    const int l = grid.num_levels - static_cast<int>(task);
+    const GridLevel& level = grid.level[l];
+    float* slot = workspace + worker * slot_floats;
+    const LevelWorkspace work{slot, reinterpret_cast<uint8_t*>(slot + (largest + 15) / 16 * 16)};
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      table.kernels.scatter(level, grid.smoothstep, grads.x.data() + tile * dim * kTile,
+                            grads.features.data() + (tile * outputs + l * F) * kTile, work.grad,
+                            optimiser.touched_only ? work.flags : nullptr);
+    }
+    const int64_t begin = level.offset * F;
+    update_level(optimiser.table, work, int64_t(level.rows) * F, optimiser.touched_only,
+                 state.table + begin, state.table_m + begin, state.table_v + begin);
+  });
+  double total = 0;
+  for (int64_t tile = 0; tile < tiles; ++tile) total += tile_loss[tile];
+  return total;
+}
+
+Tensor grid_mlp_step(Tensor coords, Tensor targets, Tensor table, Tensor table_m, Tensor table_v,
+                     Tensor params, Tensor params_m, Tensor params_v, Tensor workspace,
+                     int64_t num_levels, int64_t base_resolution, double growth,
+                     int64_t log2_table_size, bool smoothstep, int64_t width, int64_t depth,
+                     int64_t channels, bool bias, int64_t activation, int64_t output_activation,
+                     int64_t precision, int64_t loss, int64_t step, double lr_table,
+                     double lr_params, double beta1, double beta2, double eps,
+                     double weight_decay, bool touched_only) {
+  STD_TORCH_CHECK(coords.scalar_type() == ScalarType::Float, "the fused step is float32");
+  const Grid grid = checked_grid(coords, table, num_levels, base_resolution, growth,
+                                 log2_table_size, smoothstep);
+  const MlpShape shape = checked_mlp(num_levels * table.size(1), params, width, depth, channels,
+                                     bias, activation, output_activation);
+  STD_TORCH_CHECK(targets.size(0) == coords.size(0) && targets.size(1) == channels,
+                  "targets must be [samples, channels]");
+  STD_TORCH_CHECK(table_m.numel() == table.numel() && table_v.numel() == table.numel() &&
+                      params_m.numel() == params.numel() && params_v.numel() == params.numel(),
+                  "moments must have the shape of what they belong to");
+  const Optimiser optimiser{make_adam(step, lr_table, beta1, beta2, eps, 0.0),
+                            make_adam(step, lr_params, beta1, beta2, eps, weight_decay),
+                            touched_only};
+  const State state{write<float>(table),  write<float>(table_m),  write<float>(table_v),
+                    write<float>(params), write<float>(params_m), write<float>(params_v)};
+  double value = 0;
+  with_float_mlp(precision, [&](auto tag) {
+    value = train_step<typename decltype(tag)::type>(
+        grid, coords.size(1), table.size(1), shape, read<float>(coords), read<float>(targets),
+        coords.size(0), static_cast<Loss>(loss), optimiser, state, write<float>(workspace),
+        workspace.size(0), workspace.size(1));
+  });
+  Tensor out = empty_of(coords, {1});
+  *write<float>(out) = static_cast<float>(value);
+  return out;
+}
+
+void adam_step(Tensor param, Tensor grad, Tensor m, Tensor v, int64_t step, double lr,
+               double beta1, double beta2, double eps, double weight_decay, bool touched_only) {
+  const Adam adam = make_adam(step, lr, beta1, beta2, eps, weight_decay);
+  float* p = write<float>(param);
+  const float* g = read<float>(grad);
+  float* first = write<float>(m);
+  float* second = write<float>(v);
+  const int64_t count = param.numel();
+  constexpr int64_t kChunk = 1 << 15;
+  parallel_tasks((count + kChunk - 1) / kChunk, [&](int64_t task, int) {
+    const int64_t begin = task * kChunk;
+    adam_range(adam, p + begin, g + begin, first + begin, second + begin,
+               std::min(kChunk, count - begin), touched_only);
+  });
+}
+
+}  // namespace
+}  // namespace fields
+
+STABLE_TORCH_LIBRARY_IMPL(fields, CPU, m) {
+  m.impl("grid_mlp_step", TORCH_BOX(&fields::grid_mlp_step));
+  m.impl("adam_step", TORCH_BOX(&fields::adam_step));
+}

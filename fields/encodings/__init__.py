@@ -1,0 +1,5 @@
+"""Encodings: coordinates to features. Twice differentiable, to be used with any network behind."""
+
+from fields.encodings.hash_grid import HashGridEncoding
+
+__all__ = ["HashGridEncoding"]

@@ -1,0 +1,90 @@
+"""The small fused multilayer perceptron as a module."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from fields import ops
+
+
+def init_params(inputs: int, spec: ops.MlpSpec, generator: torch.Generator) -> Tensor:
+    """Flat initial parameters of an MLP.
+
+    Uniform with variance 2 / inputs for hidden layers (He et al. 2015, eq. 10) and 1 / inputs for
+    the output; sine layers as Sitzmann et al. 2020, section 3.2, without a frequency. Biases 0.
+    """
+    parts = []
+    for i, (out, into) in enumerate(spec.layer_shapes(inputs)):
+        last = i == spec.depth
+        bound = math.sqrt((3 if last else 6) / into)
+        if spec.activation == "sine":
+            bound = 1 / into if i == 0 else math.sqrt(6 / into)
+        parts.append((torch.rand(out * into, generator=generator) * 2 - 1) * bound)
+        if spec.bias:
+            parts.append(torch.zeros(out))
+    return torch.cat(parts)
+
+
+class MLP(nn.Module):
+    """A small multilayer perceptron that runs in one kernel.
+
+    Args:
+        inputs: length of an input.
+        channels: length of an output.
+        width: units of a hidden layer.
+        depth: hidden layers; 0 is one linear layer.
+        bias: whether layers have a bias.
+        activation: "relu" or "sine", of hidden layers.
+        output_activation: "none", "sigmoid", "softplus" or "exp".
+        precision: "float32", "bf16" or "fp16" arithmetic; parameters stay float32.
+        seed: of the initial parameters.
+
+    Parameter `params` is one flat vector (`layers` gives views of it). Once differentiable.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        channels: int,
+        *,
+        width: int = 64,
+        depth: int = 2,
+        bias: bool = False,
+        activation: str = "relu",
+        output_activation: str = "none",
+        precision: str = "float32",
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.inputs = inputs
+        self.spec = ops.MlpSpec(
+            width, depth, channels, bias, activation, output_activation, precision
+        )
+        generator = torch.Generator().manual_seed(seed)
+        self.params = nn.Parameter(init_params(inputs, self.spec, generator))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [..., inputs] -> [..., channels]."""
+        flat = ops.mlp(x.reshape(-1, self.inputs), self.params, self.spec)
+        return flat.reshape(*x.shape[:-1], self.spec.channels)
+
+    def layers(self) -> list[tuple[Tensor, Tensor | None]]:
+        """(weight [out, in], bias [out] or None) of each layer, as views of `params`."""
+        return split_params(self.params, self.inputs, self.spec)
+
+
+def split_params(
+    params: Tensor, inputs: int, spec: ops.MlpSpec
+) -> list[tuple[Tensor, Tensor | None]]:
+    """Views of a flat parameter vector: (weight [out, in], bias [out] or None) of each layer."""
+    views, at = [], 0
+    for out, into in spec.layer_shapes(inputs):
+        weight = params[at : at + out * into].view(out, into)
+        at += out * into
+        bias = params[at : at + out] if spec.bias else None
+        at += out if spec.bias else 0
+        views.append((weight, bias))
+    return views

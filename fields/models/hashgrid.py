@@ -1,0 +1,57 @@
+"""Hash grid + MLP, the fastest field to fit."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fields import ops
+from fields.configs import HashGridConfig
+from fields.encodings.hash_grid import init_table
+from fields.mlp import init_params
+
+
+class HashGrid(nn.Module):
+    """A hash grid with a small MLP behind it, in one kernel (Mueller et al. 2022).
+
+    Takes the settings of `HashGridConfig`; see there for their meaning and range.
+    Parameters: `table` [P, F] and `params`, the MLP's flat vector. Once differentiable in
+    coordinates and parameters; for second derivatives put any network behind HashGridEncoding.
+    """
+
+    def __init__(self, channels: int, dim: int = 2, **settings):
+        super().__init__()
+        self.config = config = HashGridConfig(channels, dim, **settings)
+        self.channels = channels
+        self.dim = dim
+        self.grid = ops.GridSpec(
+            config.num_levels,
+            config.base_resolution,
+            config.growth,
+            config.log2_table_size,
+            config.interpolation == "smoothstep",
+        )
+        self.mlp = ops.MlpSpec(
+            config.width,
+            config.depth,
+            channels,
+            config.bias,
+            config.activation,
+            config.output_activation,
+            config.precision,
+        )
+        generator = torch.Generator().manual_seed(config.seed)
+        rows = sum(self.grid.rows(dim))
+        self.table = nn.Parameter(init_table(rows, config.features_per_level, generator))
+        inputs = config.num_levels * config.features_per_level
+        self.params = nn.Parameter(init_params(inputs, self.mlp, generator))
+
+    def forward(self, coords: Tensor, *, cancel: Tensor | None = None) -> Tensor:
+        """coords [..., dim] in [0, 1] -> values [..., channels].
+
+        `cancel`: uint8 [1]; once another thread sets it, RuntimeError("cancelled") is raised.
+        """
+        flat = ops.grid_mlp(
+            coords.reshape(-1, self.dim), self.table, self.params, self.grid, self.mlp, cancel
+        )
+        return flat.reshape(*coords.shape[:-1], self.channels)
