@@ -21,11 +21,12 @@ def replacing(path) -> Iterator[BinaryIO]:
     """
     name, temporary = shown(path), None
     try:
-        target = os.path.realpath(path)
+        target = os.path.realpath(os.fsdecode(path))
         mode = _mode(target, name)
         folder = os.path.dirname(target)
         handle, temporary = tempfile.mkstemp(".tmp", ".fields-", folder)
-        with os.fdopen(handle, "w+b") as file:
+        os.close(handle)
+        with open(temporary, "w+b") as file:  # opened anew: libraries ask for a name
             yield file
             file.flush()
             os.fsync(file.fileno())
