@@ -159,19 +159,39 @@ def num_params(inputs, spec):
     return sum(o * (i + bool(spec.bias)) for i, o in itertools.pairwise(sizes))
 
 
-def mlp(x, params, spec):
+class Bf16Linear(torch.autograd.Function):
+    """torch's linear with every operand of every product rounded to bf16, sums exact."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        x, weight = _to_bf16(x), _to_bf16(weight)
+        ctx.save_for_backward(x, weight)
+        return torch.nn.functional.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx, *grads):
+        x, weight = ctx.saved_tensors
+        grad = _to_bf16(grads[0])
+        return grad @ weight, grad.t() @ x, grad.sum(0) if ctx.needs_input_grad[2] else None
+
+
+def _to_bf16(x):
+    return x.float().bfloat16().to(x.dtype)
+
+
+def mlp(x, params, spec, linear=torch.nn.functional.linear):
     """[N, I] -> [N, channels]."""
     layers = mlp_layers(params, x.shape[1], spec)
     for index, (weight, bias) in enumerate(layers):
         last = index == len(layers) - 1
         activation = ACTIVATIONS[spec.output_activation if last else spec.activation]
-        x = activation(torch.nn.functional.linear(x, weight, bias))
+        x = activation(linear(x, weight, bias))
     return x
 
 
-def grid_mlp(coords, table, params, grid_spec, mlp_spec):
+def grid_mlp(coords, table, params, grid_spec, mlp_spec, **options):
     """[N, D] -> [N, channels]: the hash grid followed by the MLP."""
-    return mlp(hash_grid(coords, table, grid_spec), params, mlp_spec)
+    return mlp(hash_grid(coords, table, grid_spec), params, mlp_spec, **options)
 
 
 class Trainer:
