@@ -7,13 +7,14 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
+from numpy.typing import DTypeLike
 from PIL import Image, ImageCms
 
 from fields.errors import FieldsError
 from fields.pictures import SAMPLES, find_source, probe, read_picture, write_picture
 
 
-def noise(height, width, channels, dtype=np.uint8, seed=0):
+def noise(height, width, channels, dtype: DTypeLike = np.uint8, seed=0):
     rng = np.random.default_rng(seed)
     if np.dtype(dtype).kind == "u":
         return rng.integers(0, np.iinfo(dtype).max + 1, (height, width, channels)).astype(dtype)

@@ -27,7 +27,7 @@ def noise(height, width, channels, dtype, seed=0):
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_integers_survive_png_and_tiff(tmp_path, suffix, channels, dtype, shape):
-    pixels = noise(*shape, channels, dtype)
+    pixels = noise(shape[0], shape[1], channels, dtype)
     write_picture(tmp_path / f"p{suffix}", pixels)
     picture = read_picture(tmp_path / f"p{suffix}")
     assert picture.pixels.dtype == dtype

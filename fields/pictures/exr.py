@@ -36,11 +36,28 @@ class Window(NamedTuple):
     def height(self) -> int:
         return self.bottom - self.top + 1
 
+    def intersection(self, other: "Window") -> "Window":
+        """What lies in both; of width or height below 1 if nothing does."""
+        return Window(
+            max(self.left, other.left),
+            max(self.top, other.top),
+            min(self.right, other.right),
+            min(self.bottom, other.bottom),
+        )
+
+
+class Channel(NamedTuple):
+    """How a channel is stored."""
+
+    type: int  # 0 uint32, 1 half, 2 float
+    x_sampling: int
+    y_sampling: int
+
 
 class Header(NamedTuple):
     """What is needed of the first part's header."""
 
-    channels: dict[str, tuple[int, int, int]]  # name -> pixel type, x and y sampling
+    channels: dict[str, Channel]
     data: Window
     display: Window
 
@@ -62,36 +79,33 @@ def read(file: BinaryIO) -> Decoded:
     another name too; a missing R, G or B is 0. The file's premultiplied alpha becomes straight; a
     picture that is not opaque is then float32, since a small alpha makes large values.
     """
+    import Imath
+    import OpenEXR
+
     header = _header(file)
     names = _chosen(header.channels)
     data, display = header.data, header.display
-    left, right = max(data.left, display.left), min(data.right, display.right)
-    top, bottom = max(data.top, display.top), min(data.bottom, display.bottom)
-    if left > right or top > bottom:
+    both = data.intersection(display)
+    if both.width < 1 or both.height < 1:
         raise Unreadable("is an EXR without a pixel inside its display window; set the window anew")
     present = [name for name in names if name in header.channels]
-    all_half = all(header.channels[name][0] == _HALF for name in present)
-    dtype = np.float16 if all_half else np.float32
+    all_half = all(header.channels[name].type == _HALF for name in present)
+    dtype, kind = (
+        (np.float16, Imath.PixelType.HALF) if all_half else (np.float32, Imath.PixelType.FLOAT)
+    )
     pixels = np.zeros((display.height, display.width, len(names)), dtype)
-    rows = max(1, _BAND_PIXELS // data.width)
+    seen = pixels[:, both.left - display.left : both.right + 1 - display.left]
     file.seek(0)
-    with quiet_streams():
-        import Imath
-        import OpenEXR
-
-        picture = OpenEXR.InputFile(file)
-        kind = Imath.PixelType(Imath.PixelType.HALF if all_half else Imath.PixelType.FLOAT)
-        for first in range(top, bottom + 1, rows):
-            last = min(first + rows - 1, bottom)
-            bands = picture.channels(present, kind, first, last)
-            for name, band in zip(present, bands, strict=True):
-                values = np.frombuffer(band, dtype).reshape(last - first + 1, data.width)
-                pixels[
-                    first - display.top : last + 1 - display.top,
-                    left - display.left : right + 1 - display.left,
-                    names.index(name),
-                ] = values[:, left - data.left : right + 1 - data.left]
-    return Decoded(_straight(pixels) if len(names) in (2, 4) else pixels)
+    picture = OpenEXR.InputFile(file)
+    rows = max(1, _BAND_PIXELS // data.width)
+    for top in range(both.top, both.bottom + 1, rows):
+        bottom = min(top + rows - 1, both.bottom)
+        planes = picture.channels(present, Imath.PixelType(kind), top, bottom)
+        for name, plane in zip(present, planes, strict=True):
+            plane = np.frombuffer(plane, dtype).reshape(-1, data.width)
+            plane = plane[:, both.left - data.left : both.right + 1 - data.left]
+            seen[top - display.top : bottom + 1 - display.top, :, names.index(name)] = plane
+    return Decoded(_straight(pixels) if "A" in names else pixels)
 
 
 def encode(file: BinaryIO, pixels: np.ndarray) -> None:
@@ -121,7 +135,7 @@ def _straight(pixels: np.ndarray) -> np.ndarray:
     return straight
 
 
-def _chosen(channels: dict[str, tuple[int, int, int]]) -> list[str]:
+def _chosen(channels: dict[str, Channel]) -> list[str]:
     """The names to read, in a Picture's order; Unreadable if these channels are no picture."""
     if any(name in channels for name in "RGB"):
         names = ["R", "G", "B"]
@@ -141,10 +155,10 @@ def _chosen(channels: dict[str, tuple[int, int, int]]) -> list[str]:
     if "A" in channels:
         names.append("A")
     for name in names:
-        type_, x_sampling, y_sampling = channels.get(name, (_FLOAT, 1, 1))
-        if type_ not in (_HALF, _FLOAT):
+        channel = channels.get(name, Channel(_FLOAT, 1, 1))
+        if channel.type not in (_HALF, _FLOAT):
             raise Unreadable(f"is an EXR whose channel {name} holds integers; save it as floats")
-        if (x_sampling, y_sampling) != (1, 1):
+        if (channel.x_sampling, channel.y_sampling) != (1, 1):
             raise Unreadable(f"is an EXR whose channel {name} is subsampled; save it in full")
     return names
 
@@ -176,12 +190,12 @@ def _header(file: BinaryIO) -> Header:
         raise Unreadable(_BROKEN.format("its header is damaged")) from None
 
 
-def _channels(data: bytes) -> dict[str, tuple[int, int, int]]:
+def _channels(data: bytes) -> dict[str, Channel]:
     channels, at = {}, 0
     while data[at] != 0:
         end = data.index(b"\0", at)
-        type_, x_sampling, y_sampling = struct.unpack_from("<i4xii", data, end + 1)
-        channels[data[at:end].decode("utf-8", "backslashreplace")] = type_, x_sampling, y_sampling
+        name = data[at:end].decode("utf-8", "backslashreplace")
+        channels[name] = Channel(*struct.unpack_from("<i4xii", data, end + 1))
         at = end + 17
     return channels
 

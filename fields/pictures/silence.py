@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Within, Python warnings, tifffile's log and Pillow's own size limit are off.
+    """Within, Python warnings, tifffile's log, what C code prints and Pillow's size limit are off.
 
     Pillow's limit (179 megapixels) is lifted since `probe.py` has checked the size against ours.
     """
@@ -21,7 +21,7 @@ def quiet_libraries() -> Iterator[None]:
     was_disabled, was_limit = log.disabled, Image.MAX_IMAGE_PIXELS
     log.disabled, Image.MAX_IMAGE_PIXELS = True, None
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), quiet_streams():
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -32,7 +32,7 @@ def quiet_libraries() -> Iterator[None]:
 def quiet_streams() -> Iterator[None]:
     """Within, nothing reaches stdout (from Python) or stderr (from any code of this process).
 
-    For OpenEXR alone, which prints about a broken file on both: C code on descriptor 2.
+    OpenEXR prints about a broken file on both, libpng on descriptor 2.
     """
     sink = os.open(os.devnull, os.O_WRONLY)
     try:
