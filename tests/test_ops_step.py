@@ -275,3 +275,22 @@ def test_adam_on_touched_numbers_alone_leaves_the_others():
     for now, then in zip((param, m, v), before, strict=True):
         assert torch.equal(now[grad == 0], then[grad == 0])
         assert (now != then)[grad != 0].all()
+
+
+def test_opcheck():
+    namespace = torch.ops.fields
+    values = [torch.rand(20) for _ in range(4)]
+    torch.library.opcheck(
+        namespace.adam_step.default, (*values, 1, 1e-2, 0.9, 0.99, 1e-15, 0.0, False)
+    )
+    spec = ops.MlpSpec(32, 1, 3)
+    coords, table, params, targets = make_field(spec, torch.float32)
+    fused = Fused(table, params, spec)
+    state = (*fused.table_state, *fused.params_state, fused.workspace)
+    grid_args, mlp_args = (4, 4, 1.7, 8, True), (32, 1, 3, False, 1, 0, 0)
+    adam_args = (0, 1, 1e-2, 1e-2, 0.9, 0.99, 1e-15, 0.0, False)
+    torch.library.opcheck(
+        namespace.grid_mlp_step.default,
+        (coords, targets, *state, *grid_args, *mlp_args, *adam_args),
+    )
+    torch.library.opcheck(namespace.sample_pixels.default, (torch.rand(5, 6, 3), 17, 1, 2))
