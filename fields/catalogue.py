@@ -6,6 +6,7 @@ fields/models/.
 
 import difflib
 import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,10 +44,15 @@ def find(name: str) -> Model:
     raise FieldsError(f"there is no model {name!r}{suggestion(name, MODELS)}")
 
 
-def suggestion(name: str, known) -> str:
-    """A tail for an error line: the nearest of the known names, or all of them."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(known)}"
+def suggestion(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """A tail for an error line: the nearest of the known names, or all of them.
+
+    With the prefix `--` the names are shown as flags.
+    """
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    shown = [prefix + (n.replace("_", "-") if prefix else n) for n in near or known]
+    return f"; did you mean {shown[0]}?" if near else f"; there are {', '.join(shown)}"
 
 
 def name_of(config: Config) -> str:

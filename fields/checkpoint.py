@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as format_tensors
@@ -27,7 +26,7 @@ from fields.pictures.naming import shown
 from fields.pictures.replacing import replacing
 
 FORMAT_VERSION = 1
-HEADER_BYTES = 8192  # what the header is allowed for when a model is sized to a file
+HEADER_BYTES = 2048  # what the header is allowed for when a model is sized to a file
 _KEY = "fields"
 _NO_DIGEST = "0" * 64
 
@@ -74,11 +73,6 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, content
 
 
-def read_configuration(path: Path) -> dict[str, Any]:
-    """The configuration alone, after the same checks."""
-    return read(path)[1]
-
-
 def _content(path: Path, data: bytes) -> dict[str, Any]:
     """The checked JSON of a file."""
     header_end = 8 + int.from_bytes(data[:8], "little")
@@ -108,8 +102,8 @@ def _content(path: Path, data: bytes) -> dict[str, Any]:
         raise _damaged(path) from None
     if newer:
         raise FieldsError(
-            f"{shown(path)} has format version {version}, this program reads up to {FORMAT_VERSION};"
-            " update fields"
+            f"{shown(path)} has format version {version}, this program reads up to"
+            f" {FORMAT_VERSION}; update fields"
         )
     if not isinstance(digest, str) or len(digest) != 64 or not digest.isascii():
         raise _damaged(path)
@@ -149,6 +143,18 @@ def weights(field: nn.Module) -> dict[str, Tensor]:
     return {f"field.{name}": tensor for name, tensor in field.state_dict().items()}
 
 
+def fill(path: Path, tensors: Mapping[str, Tensor], field: nn.Module) -> None:
+    """Put the weights of a file into a field; FieldsError, naming `path`, if they do not fit."""
+    held = {name[6:]: value for name, value in tensors.items() if name.startswith("field.")}
+    try:
+        field.load_state_dict(held, strict=True)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1:2] or [str(error)]
+        raise FieldsError(
+            f"{shown(path)} does not fit {class_name(field)}: {first[0].strip()}"
+        ) from None
+
+
 def describe_model(field: nn.Module, config: Config | None) -> dict[str, Any]:
     """What a file says of its model: a name of the catalogue, or the class of the user's own."""
     if config is not None:
@@ -172,18 +178,9 @@ def restore(
 
     Raises FieldsError where the module is missing or of another shape.
     """
-    held = {name[6:]: value for name, value in tensors.items() if name.startswith("field.")}
-    field = own
-    if field is None:
-        field = _build(path, content, sum(value.numel() for value in held.values()))
-    try:
-        with torch.no_grad():
-            field.load_state_dict(held, strict=True)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1:2] or [str(error)]
-        raise FieldsError(
-            f"{shown(path)} does not fit {class_name(field)}: {first[0].strip()}"
-        ) from None
+    values = sum(v.numel() for name, v in tensors.items() if name.startswith("field."))
+    field = own if own is not None else _build(path, content, values)
+    fill(path, tensors, field)
     return field
 
 
@@ -200,6 +197,7 @@ def _build(path: Path, content: Mapping[str, Any], values: int) -> nn.Module:
     # Before memory is taken: a file may claim any size.
     if config.parameters != values:
         raise FieldsError(
-            f"{shown(path)} holds {values:,} values, its configuration describes {config.parameters:,}"
+            f"{shown(path)} holds {values:,} values, its configuration describes"
+            f" {config.parameters:,}"
         )
     return catalogue.build(config)

@@ -55,11 +55,10 @@ def why_not_cuda() -> str | None:
 
     from fields import extension
 
-    if torch.version.cuda is None:
-        return f"torch {torch.__version__} is built without CUDA"
-    if not torch.cuda.is_available():
-        return "torch finds no CUDA device"
-    return extension.why_not_cuda()
+    active = extension.load()
+    if not active.cuda:
+        return active.cuda_reason
+    return None if torch.cuda.is_available() else "torch finds no CUDA device"
 
 
 def available_threads() -> int:

@@ -11,7 +11,6 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from fields.errors import FieldsError
@@ -43,19 +42,18 @@ class RunFolder:
         """Where a file of the run is now."""
         return self._here / name
 
-    def put(self, files: dict[str, Callable[[Path], None]]) -> None:
-        """Write files, in their order, and then give the folder its name if it has none yet.
+    def begin(self) -> None:
+        """Before the first file of a new run: what a run that it replaces leaves, goes.
 
-        Args:
-            files: by name, what writes each to the path that it is given, in one step.
+        Its field stays until the new one takes its place, so that the folder always loads.
         """
         if self._replaces:
-            # From here on the old run goes: its field stays until the new one takes its place.
             for name in (METRICS, PREVIEW, LOG, STATE):
                 self.file(name).unlink(missing_ok=True)
             self._replaces = False
-        for name, write in files.items():
-            write(self.file(name))
+
+    def publish(self) -> None:
+        """Once a field is written: the folder takes the name that the user knows."""
         if not self.published:
             os.rename(self._here, self.path)
             _sync(self.path.parent)
@@ -120,9 +118,10 @@ def next_free(parent: Path, stem: str) -> RunFolder:
 
 def latest(parent: Path, stem: str) -> Path:
     """The newest of the runs that `next_free` named; `parent/stem` where there is none."""
-    runs = [path for path in parent.glob(f"{glob_escape(stem)}*") if is_run(path)]
-    own = [path for path in runs if re.fullmatch(re.escape(stem) + r"(-\d+)?", path.name)]
-    return max(own, key=lambda path: (path / STATE).stat().st_mtime, default=parent / stem)
+    named = re.compile(re.escape(stem) + r"(-\d+)?")
+    found = [p for p in parent.iterdir() if named.fullmatch(p.name)] if parent.is_dir() else []
+    states = [p / STATE for p in found if (p / STATE).is_file()]
+    return max(states, key=lambda p: p.stat().st_mtime, default=parent / stem / STATE).parent
 
 
 def numbered(parent: Path, stem: str, number: int) -> Path:

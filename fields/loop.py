@@ -8,7 +8,7 @@ import math
 import signal as unix_signals
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,6 +25,10 @@ READ_EVERY = 16  # steps between two looks at the loss: a look costs about 10 us
 READ_SECONDS = 0.1  # no longer than this between two, where steps are slow
 CHECKPOINT_SECONDS = 2.0  # between two checkpoints, at the least
 CHECKPOINT_SHARE = 0.03  # of the time may go into checkpoints
+
+
+class Diverged(FieldsError):
+    """A number of the training is no longer finite."""
 
 
 @dataclass
@@ -66,6 +70,7 @@ def run(
     *,
     started: float,
     wall_started: float,
+    caught: Sequence[unix_signals.Signals] = (),
 ) -> str:
     """Take steps until the end; `standing` is kept up to date.
 
@@ -76,9 +81,10 @@ def run(
         observer: is told, and asked for scores.
         started: `time.perf_counter()` when the training clock of this session began.
         wall_started: the same for the whole command.
+        caught: of `caught_signals`; the first one in it ends the fit.
 
     Returns why it ended: steps, seconds, target, or the name of a Unix signal.
-    Raises FieldsError if a number is not finite; the checkpoints until then stand.
+    Raises Diverged if a number is not finite; the checkpoints until then stand.
     """
     begin = started - standing.seconds
     watch = TargetWatch(plan.stop.target, observer, wall_started)
@@ -86,33 +92,32 @@ def run(
     pause = CHECKPOINT_SECONDS
     losses: list[Tensor] = []
     reason = ""
-    with caught_signals() as caught:
-        while not reason:
-            now = time.perf_counter()
-            standing.seconds = now - begin
-            standing.done = plan.stop.done(standing.step, standing.seconds)
-            if caught:
-                reason = caught[0].name
-            elif standing.done >= 1:
-                reason = "steps" if standing.step == plan.stop.steps else "seconds"
-            if losses and (reason or len(losses) >= READ_EVERY or now - last_read > READ_SECONDS):
-                standing.loss = _mean(losses, standing.step, take)
-                losses.clear()
-                last_read = now
-                observer.advance(standing)
-                score = None if reason else watch.reached(standing.loss)
-                if score is not None:
-                    standing.score = score
-                    if score >= watch.target:
-                        reason = "target"
-                if not reason and now - last_saved > pause:
-                    observer.checkpoint(standing)
-                    last_saved = time.perf_counter()
-                    pause = max(CHECKPOINT_SECONDS, (last_saved - now) / CHECKPOINT_SHARE)
-            if not reason:
-                standing.step += 1
-                losses.append(take(standing.step, plan.schedule.factor(standing.done)))
-        standing.seconds = time.perf_counter() - begin
+    while not reason:
+        now = time.perf_counter()
+        standing.seconds = now - begin
+        standing.done = plan.stop.done(standing.step, standing.seconds)
+        if caught:
+            reason = caught[0].name
+        elif standing.done >= 1:
+            reason = "steps" if standing.step == plan.stop.steps else "seconds"
+        if losses and (reason or len(losses) >= READ_EVERY or now - last_read > READ_SECONDS):
+            standing.loss = _mean(losses, standing.step, take)
+            losses.clear()
+            last_read = now
+            observer.advance(standing)
+            score = None if reason else watch.reached(standing.loss)
+            if score is not None:
+                standing.score = score
+                if plan.stop.target is not None and score >= plan.stop.target:
+                    reason = "target"
+            if not reason and now - last_saved > pause:
+                observer.checkpoint(standing)
+                last_saved = time.perf_counter()
+                pause = max(CHECKPOINT_SECONDS, (last_saved - now) / CHECKPOINT_SHARE)
+        if not reason:
+            standing.step += 1
+            losses.append(take(standing.step, plan.schedule.factor(standing.done)))
+    standing.seconds = time.perf_counter() - begin
     return reason
 
 
@@ -123,7 +128,7 @@ def _mean(losses: list[Tensor], step: int, take: Step) -> float:
     if not math.isfinite(mean):
         first = step - len(losses) + 1 + int((~values.isfinite()).nonzero()[0])
         broken = broken_tensor(take) or "the prediction"
-        raise FieldsError(f"step {first}: the loss is not finite, {broken} holds NaN or infinity")
+        raise Diverged(f"step {first}: the loss is not finite; {broken} holds NaN or infinity")
     return mean
 
 

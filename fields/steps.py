@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fields import ops
 from fields.errors import FieldsError
+from fields.models.hashgrid import HashGrid
 from fields.plan import Plan, Training
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -53,6 +54,8 @@ class Step(Protocol):
 
 def choose(field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss) -> Step:
     """The fastest step that fits."""
+    if type(field) is HashGrid and isinstance(loss, str) and field.table.dtype == torch.float32:
+        return HashGridStep(field, signal, plan, loss)
     return AutogradStep(field, signal, plan, loss)
 
 
@@ -127,4 +130,42 @@ class AutogradStep:
             eps=training.eps,
             weight_decay=0.0 if table else training.weight_decay,
             touched_only=training.touched_only and table,
+        )
+
+
+class HashGridStep:
+    """A hash grid with its MLP and a standard loss: all but the batch is one op.
+
+    The same step as AutogradStep's (tests/test_fit.py), without a tape and without touching memory
+    for anything but the table.
+    """
+
+    def __init__(self, field: HashGrid, signal: Signal, plan: Plan, loss: str):
+        self.field, self.signal, self.plan, self.loss = field, signal, plan, loss
+        self.moments = Moments(field)
+        self.workspace = ops.step_workspace(field.table, field.dim, field.grid)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.moments.tensors()
+
+    def __call__(self, step: int, factor: float) -> Tensor:
+        training, moments = self.plan.training, self.moments
+        coords, targets = self.signal.batch(training.batch, self.plan.seed, step)
+        return ops.grid_mlp_step(
+            coords,
+            targets,
+            (self.field.table.data, moments.first["table"], moments.second["table"]),
+            (self.field.params.data, moments.first["params"], moments.second["params"]),
+            self.workspace,
+            self.field.grid,
+            self.field.mlp,
+            step=step,
+            lr_table=factor * training.table_rate,
+            lr_params=factor * training.rate,
+            loss=self.loss,
+            beta1=training.beta1,
+            beta2=training.beta2,
+            eps=training.eps,
+            weight_decay=training.weight_decay,
+            touched_only=training.touched_only,
         )

@@ -13,6 +13,14 @@ from fields.errors import FieldsError
 C = TypeVar("C", bound="Config")
 
 
+class TooSmall(FieldsError):
+    """No configuration has so few parameters; `least` is the smallest number that one has."""
+
+    def __init__(self, least: int):
+        super().__init__(f"the smallest model with these options has {least:,} parameters")
+        self.least = least
+
+
 def setting(
     default: Any = dataclasses.MISSING,
     *,
@@ -102,7 +110,7 @@ class Config:
         """The configuration for a signal of `shape` samples along x, y, ...
 
         `options` stand as they are given; `max_parameters` asks for the largest that fits, and
-        FieldsError names the least where none does. A pure function.
+        TooSmall names the least where none does. A pure function.
         """
         raise NotImplementedError
 

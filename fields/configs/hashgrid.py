@@ -6,8 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from fields.configs.base import Config, setting
-from fields.errors import FieldsError
+from fields.configs.base import Config, TooSmall, setting
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,7 @@ class HashGridConfig(Config):
         candidates = [cls(channels, dim, **{**chosen, **options}) for chosen in _ladder(options)]
         fitting = [config for config in candidates if config.parameters <= max_parameters]
         if not fitting:
-            least = min(config.parameters for config in candidates)
-            raise FieldsError(
-                f"a hash grid of {max_parameters:,} parameters is too small for these options;"
-                f" the least is {least:,}"
-            )
+            raise TooSmall(min(config.parameters for config in candidates))
         return max(fitting, key=lambda config: (config.parameters, config.num_levels))
 
 

@@ -62,7 +62,7 @@ class PictureSignal:
     def fingerprint(self) -> str:
         """A hash of the pixels: a fit goes on only with the same source."""
         digest = hashlib.sha256(repr((self.picture.pixels.shape, self.space.dtype)).encode())
-        digest.update(np.ascontiguousarray(self.picture.pixels))
+        digest.update(np.ascontiguousarray(self.picture.pixels).data)
         return digest.hexdigest()
 
     def batch(self, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:

@@ -52,7 +52,9 @@ class PictureSpace:
         try:
             relative = values["relative"]
             return PictureSpace(
-                *(int(values[name]) for name in ("width", "height", "channels")),
+                int(values["width"]),
+                int(values["height"]),
+                int(values["channels"]),
                 str(values["dtype"]),
                 relative and (float(relative[0]), float(relative[1])),
             )

@@ -60,5 +60,5 @@ def _window(values: Tensor, missing: tuple[int, int], rows: int) -> Tensor:
     weights = (weights / weights.sum()).tolist()
     padded = functional.pad(values, (RADIUS, RADIUS, *missing), mode="reflect")
     width = values.shape[3]
-    down = sum(w * padded[:, :, i : i + rows] for i, w in enumerate(weights))
-    return sum(w * down[..., i : i + width] for i, w in enumerate(weights))
+    down = torch.stack([w * padded[:, :, i : i + rows] for i, w in enumerate(weights)]).sum(0)
+    return torch.stack([w * down[..., i : i + width] for i, w in enumerate(weights)]).sum(0)

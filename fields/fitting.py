@@ -1,0 +1,250 @@
+"""`fields.fit`: from a source to a run folder."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fields import catalogue, checkpoint, device, folder, ops, progress, resuming, steps
+from fields.configs import Config
+from fields.errors import FieldsError
+from fields.folder import RunFolder
+from fields.loop import Standing
+from fields.pictures import SAMPLES, Picture, read_picture
+from fields.pictures.naming import shown
+from fields.pictures.picture import DTYPES
+from fields.plan import Plan
+from fields.progress import Progress
+from fields.request import Request
+from fields.runs import Run
+from fields.session import Session
+from fields.signals.downscale import downscale
+from fields.signals.picture import PictureSignal
+
+RUNS = Path("runs")
+
+Source = str | os.PathLike | np.ndarray | Tensor | Picture
+
+
+def fit(
+    source: Source,
+    model: str | Config | nn.Module | None = None,
+    *,
+    out: str | os.PathLike | None = None,
+    steps: int | None = None,
+    seconds: float | None = None,
+    target: float | None = None,
+    size_kb: float | None = None,
+    downscale: int = 1,
+    seed: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    batch: int | None = None,
+    rate: float | None = None,
+    loss: str | Callable[[Tensor, Tensor], Tensor] | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Run:
+    """Fit a field to a picture and write a run folder.
+
+    Args:
+        source: a picture file, the name of a sample, or pixels [H, W] or [H, W, C], C 1 to 4,
+            uint8, uint16 or floats; floats are light, as in an EXR file.
+        model: a name of the catalogue (hashgrid by default), a Config, or your own module, which
+            maps coords [N, 2] in [0, 1] to values [N, C] and is trained in place.
+        out: the run folder; by default runs/<source>-<model>, numbered where that is taken.
+        steps, seconds, target: the first that is reached ends the fit: optimiser steps, seconds of
+            training, PSNR in dB. Without any it ends by itself within about 10 s.
+        size_kb: the largest model whose file has at most so many thousand bytes.
+        downscale: fit the picture made smaller by this whole number, by area average.
+        seed: of weights and batches, 0 by default.
+        device: auto, cpu or cuda.
+        threads: by default what this process may use.
+        resume: go on with the run in `out`, from its last checkpoint.
+        overwrite: replace the run in `out`.
+        batch: samples of a step.
+        rate: learning rate.
+        loss: l2, l1, or a function of values [N, C] and targets [N, C].
+        progress: shows where the fit stands; by default a bar on a terminal or in a notebook.
+        options: of the model, by the names of its Config.
+
+    Returns the run, scored. Raises FieldsError, in one line, for whatever the caller can put right;
+    Interrupted, a KeyboardInterrupt, when Ctrl-C or a signal stops it, with what it reached kept.
+    """
+    request = Request(
+        model=model,
+        options=options,
+        out=out,
+        steps=steps,
+        seconds=seconds,
+        target=target,
+        size_kb=size_kb,
+        downscale=downscale,
+        seed=seed,
+        device=device,
+        threads=threads,
+        resume=resume,
+        overwrite=overwrite,
+        batch=batch,
+        rate=rate,
+        loss=loss,
+    )
+    return carry_out(request, source, progress, time.perf_counter())
+
+
+def carry_out(
+    request: Request, source: Source, reporter: Progress | None, wall_started: float
+) -> Run:
+    """`fit`, for a request that was checked; the command began at `wall_started`."""
+    picture, name = _picture(source)
+    reporter = reporter or progress.choose()
+    with contextlib.ExitStack() as stack:
+        threads = stack.enter_context(device.threads(request.threads))
+        choice = device.choose(request.device)
+        started = time.perf_counter()
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        signal = PictureSignal(downscale(picture, request.downscale), choice.device)
+        begin = _resumed(request, signal) if request.resume else _new(request, signal)
+        stack.callback(begin.place.close)
+        field = begin.field.to(choice.device).train()
+        _check_field(field, signal)
+        step = steps.choose(field, signal, begin.plan, begin.loss)
+        if begin.held:
+            begin.held.restore(step)
+        facts = {
+            "source": name,
+            "downscale": request.downscale,
+            "device": choice.device.type,
+            "kernels": ops.ACTIVE.cpu if choice.device.type == "cpu" else "cuda",
+            "threads": threads,
+        }
+        for line in _announcement(begin, signal, facts, choice.reason):
+            reporter.say(line)
+        session = Session(
+            field=field,
+            config=begin.config,
+            signal=signal,
+            step=step,
+            plan=begin.plan,
+            loss=request.loss_name or begin.loss_name,
+            place=begin.place,
+            progress=reporter,
+            facts=facts,
+            standing=begin.held.standing if begin.held else Standing(),
+            started=started,
+            wall_started=wall_started,
+        )
+        return session.run()
+
+
+@dataclass
+class _Beginning:
+    """What a session begins with; `held` is the checkpoint that it goes on from."""
+
+    field: nn.Module
+    config: Config | None
+    plan: Plan
+    loss: str | steps.Loss
+    place: RunFolder
+    held: resuming.Checkpoint | None = None
+
+    @property
+    def loss_name(self) -> str:
+        assert isinstance(self.loss, str)
+        return self.loss
+
+
+def _new(request: Request, signal: PictureSignal) -> _Beginning:
+    extra = checkpoint.HEADER_BYTES + len(signal.picture.icc or b"")
+    config = request.config_for(signal.channels, signal.shape, extra)
+    field = request.module if config is None else catalogue.build(config)
+    place = (
+        folder.next_free(RUNS, _stem(request, signal))
+        if request.place is None
+        else folder.new(request.place, overwrite=request.overwrite)
+    )
+    return _Beginning(field, config, request.plan(), request.loss or signal.loss, place)
+
+
+def _resumed(request: Request, signal: PictureSignal) -> _Beginning:
+    place = folder.existing(request.place or folder.latest(RUNS, _stem(request, signal)))
+    try:
+        held = resuming.read(place, request, signal)
+    except BaseException:
+        place.close()
+        raise
+    return _Beginning(held.field, held.config, held.plan, request.loss or held.loss, place, held)
+
+
+def _stem(request: Request, signal: PictureSignal) -> str:
+    return f"{folder.plain_name(signal.name)}-{folder.plain_name(request.model_name)}"
+
+
+def _picture(source: Source) -> tuple[Picture, str]:
+    """The picture, and how metrics.json names it: a sample, an absolute path, or "array"."""
+    if isinstance(source, Picture):
+        return source, "array"
+    if isinstance(source, (np.ndarray, Tensor)):
+        pixels = source.detach().cpu().numpy() if isinstance(source, Tensor) else source
+        return _from_array(pixels), "array"
+    return read_picture(source), source_name(source)
+
+
+def source_name(source: str | os.PathLike) -> str:
+    """A source's file, absolute, or the name of a sample."""
+    text = os.fsdecode(source)
+    is_sample = text in SAMPLES and not os.path.lexists(text)
+    return text if is_sample else os.path.abspath(text)
+
+
+def _from_array(pixels: np.ndarray) -> Picture:
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    if pixels.dtype == np.float64:
+        pixels = pixels.astype(np.float32)
+    if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or pixels.size == 0:
+        raise FieldsError(f"pixels must be [H, W] or [H, W, 1 to 4], got {list(pixels.shape)}")
+    if pixels.dtype not in DTYPES:
+        raise FieldsError(f"pixels must be uint8, uint16 or floats, got {pixels.dtype}")
+    if not np.isfinite(pixels).all():
+        raise FieldsError("pixels hold NaN or infinite values")
+    return Picture(np.ascontiguousarray(pixels), "array", "array")
+
+
+def _check_field(field: nn.Module, signal: PictureSignal) -> None:
+    """FieldsError if a module does not map coordinates to the signal's values."""
+    with torch.no_grad():
+        coords, values = signal.batch(2, 0, 1)
+        shape = list(field(coords).shape)
+    if shape != list(values.shape):
+        raise FieldsError(
+            f"{type(field).__name__} maps coords [2, {signal.dim}] to {shape}; {signal.name} needs"
+            f" {list(values.shape)}"
+        )
+
+
+def _announcement(
+    begin: _Beginning, signal: PictureSignal, facts: dict[str, Any], reason: str | None
+) -> Iterator[str]:
+    """What will be done, for the reader."""
+    if reason:
+        yield f"on the CPU: {reason}"
+    model = checkpoint.describe_model(begin.field, begin.config)["model"]
+    count = sum(parameter.numel() for parameter in begin.field.parameters())
+    yield f"{shown(signal.name)} ({signal}) -> {model}, {count:,} parameters"
+    threads = f"{facts['threads']} thread{'s' if facts['threads'] != 1 else ''}"
+    where = f"{threads}, {facts['kernels']}" if facts["device"] == "cpu" else "cuda"
+    since = ""
+    if begin.held:
+        at = begin.held.standing
+        since = f"from step {at.step:,} ({at.seconds:.1f} s) "
+    yield f"{since}until {begin.plan.stop} ({where}) -> {shown(begin.place.path)}"

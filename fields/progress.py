@@ -1,0 +1,118 @@
+"""How a fit shows where it stands: a bar on a terminal, plain lines elsewhere, or nothing."""
+
+import contextlib
+import sys
+from typing import Protocol, TextIO
+
+LINE_SECONDS = 5.0  # between two plain lines
+
+
+class Progress(Protocol):
+    """Told by a fit, in this order: say, advance again and again, close."""
+
+    def say(self, line: str) -> None:
+        """A line for the reader: what will be done, or what is worth knowing."""
+        ...
+
+    def advance(self, done: float, seconds: float, rate: float, score: float) -> None:
+        """`done` of the fit lies behind, from 0 to 1, after `seconds`, at `rate` samples a second;
+        `score` is what the last batches let one expect, in dB."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Silent:
+    def say(self, line: str) -> None:
+        pass
+
+    def advance(self, done: float, seconds: float, rate: float, score: float) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Lines:
+    """A plain line every few seconds."""
+
+    def __init__(self, stream: TextIO | None = None):
+        self.stream = stream or sys.stderr
+        self.last = 0.0
+
+    def say(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a closed pipe must not end a fit
+            print(line, file=self.stream, flush=True)
+
+    def advance(self, done: float, seconds: float, rate: float, score: float) -> None:
+        if seconds - self.last >= LINE_SECONDS:
+            self.last = seconds
+            self.say(f"{100 * done:3.0f} %  {_figures(done, seconds, rate, score)}")
+
+    def close(self) -> None:
+        pass
+
+
+class Bar:
+    """A bar that is drawn again and again, with rate, score and time left."""
+
+    def __init__(self):
+        from rich.console import Console
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        self.bar = RichProgress(
+            BarColumn(30),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=Console(stderr=True),
+            auto_refresh=False,  # a thread of its own would take time from the fit
+            transient=True,
+        )
+        self.task = None
+        self.last = 0.0
+
+    def say(self, line: str) -> None:
+        self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def advance(self, done: float, seconds: float, rate: float, score: float) -> None:
+        if self.task is None:
+            self.bar.start()
+            self.task = self.bar.add_task("", total=1.0, figures="")
+        elif seconds - self.last < 0.1:
+            return
+        self.last = seconds
+        figures = _figures(done, seconds, rate, score)
+        self.bar.update(self.task, completed=done, figures=figures, refresh=True)
+
+    def close(self) -> None:
+        self.bar.stop()
+
+
+def choose() -> Progress:
+    """What suits the place: a bar on a terminal or in a notebook, else nothing."""
+    if _in_notebook() or sys.stderr.isatty():
+        return Bar()
+    return Silent()
+
+
+def _in_notebook() -> bool:
+    interactive = sys.modules.get("IPython")
+    shell = interactive.get_ipython() if interactive else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def _figures(done: float, seconds: float, rate: float, score: float) -> str:
+    left = seconds * (1 - done) / done if done > 0 else 0.0
+    return f"{rate / 1e6:.2f} M samples/s  {score:.1f} dB  {duration(left)} left"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 0.8 s, 12 s, 3:05 or 1:02:03."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

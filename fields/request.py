@@ -1,0 +1,167 @@
+"""What a user asks of a fit, checked before anything is read. Free of torch."""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from fields import catalogue
+from fields import plan as plans
+from fields.configs import Config, TooSmall, settings
+from fields.device import DEVICES
+from fields.errors import FieldsError
+from fields.plan import Plan, Stop
+
+LOSSES = ("l2", "l1")
+DEFAULT_MODEL = "hashgrid"
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of `fields.fit` but the source; see there. FieldsError where one is of no use.
+
+    Attributes:
+        model: a name, a Config, a module, or None for the default, or the one of the run resumed.
+        options: settings of the model by name.
+    """
+
+    model: Any = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    out: str | os.PathLike | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    target: float | None = None
+    size_kb: float | None = None
+    downscale: int = 1
+    seed: int | None = None
+    device: str = "auto"
+    threads: int | None = None
+    resume: bool = False
+    overwrite: bool = False
+    batch: int | None = None
+    rate: float | None = None
+    loss: "str | Callable | None" = None
+
+    def __post_init__(self):
+        if self.resume and self.overwrite:
+            raise FieldsError("--resume goes on with a run, --overwrite replaces it: give one")
+        if self.resume and self.size_kb is not None:
+            raise FieldsError("--size-kb does not go with --resume: the run has its size")
+        if self.out is not None and not os.fspath(self.out):
+            raise FieldsError("--out is empty; name a folder")
+        if self.device not in DEVICES:
+            raise FieldsError(f"--device must be {', '.join(DEVICES)}, got {self.device!r}")
+        _check_number("--size-kb", self.size_kb, 0, 1e9)
+        _check_number("--downscale", self.downscale, 1, 1e6, whole=True)
+        _check_number("--seed", self.seed, 0, 2**31 - 1, whole=True)
+        _check_number("--threads", self.threads, 1, 1024, whole=True)
+        _check_number("--steps", self.steps, 1, 1e12, whole=True)
+        self.plan()
+        if isinstance(self.loss, str) and self.loss not in LOSSES:
+            raise FieldsError(f"--loss must be {' or '.join(LOSSES)}, got {self.loss!r}")
+        if self._is_module and (self.options or self.size_kb is not None):
+            what = next(iter(self.options), "size_kb")
+            raise FieldsError(f"{what} is for a model named; set it where you make your own")
+        if not self._is_module and not isinstance(self.model, Config):
+            self.check_options(catalogue.find(self.model or DEFAULT_MODEL).config)
+
+    @property
+    def _is_module(self) -> bool:
+        return hasattr(self.model, "state_dict")
+
+    @property
+    def module(self) -> Any:
+        """The user's own module, or None."""
+        return self.model if self._is_module else None
+
+    @property
+    def model_name(self) -> str:
+        """As part of a folder's name."""
+        if self._is_module:
+            return type(self.model).__name__
+        if isinstance(self.model, Config):
+            return catalogue.name_of(self.model)
+        return self.model or DEFAULT_MODEL
+
+    @property
+    def stop(self) -> Stop:
+        return Stop(self.steps, self.seconds, self.target)
+
+    @property
+    def place(self) -> Path | None:
+        return None if self.out is None else Path(self.out)
+
+    @property
+    def loss_name(self) -> str | None:
+        if self.loss is None or isinstance(self.loss, str):
+            return self.loss
+        return getattr(self.loss, "__qualname__", type(self.loss).__qualname__)
+
+    def plan(self) -> Plan:
+        """The plan of a new fit."""
+        name = None if self._is_module else self.model_name
+        return plans.make(
+            self.stop, model=name, seed=self.seed or 0, batch=self.batch, rate=self.rate
+        )
+
+    def check_options(self, config: type[Config]) -> None:
+        """FieldsError for an option that the model does not have, or a value of no use to it."""
+        known = {item.name: item for item in settings(config) if item.flag}
+        for name, value in self.options.items():
+            if name not in known:
+                raise FieldsError(unknown_option(name, config))
+            known[name].check(value)
+
+    def config_for(self, channels: int, shape: tuple[int, ...], extra_bytes: int) -> Config | None:
+        """The configuration of a new field for a signal; None for the user's own module.
+
+        Args:
+            channels, shape: of the signal.
+            extra_bytes: of the file, beside the weights.
+        """
+        if self._is_module:
+            return None
+        if isinstance(self.model, Config):
+            config = replace(self.model, **self.options)
+            if (config.channels, config.dim) != (channels, len(shape)):
+                raise FieldsError(
+                    f"the model has {config.dim} coordinates and {config.channels} channels, the"
+                    f" source has {len(shape)} and {channels}"
+                )
+            return config if self.seed is None else replace(config, seed=self.seed)
+        kind = catalogue.find(self.model or DEFAULT_MODEL).config
+        options = {**self.options, "seed": self.seed or 0}
+        if self.size_kb is None:
+            return kind.for_signal(channels, shape, **options)
+        most = int((self.size_kb * 1000 - extra_bytes) // 4)
+        try:
+            return kind.for_signal(channels, shape, max_parameters=most, **options)
+        except TooSmall as error:
+            least = math.ceil((error.least * 4 + extra_bytes) / 1000)
+            raise FieldsError(
+                f"--size-kb {self.size_kb:g} is too small; the least here is {least}"
+            ) from None
+
+
+def unknown_option(name: str, config: type[Config]) -> str:
+    """The line for an option that a model does not have; it names a model that does."""
+    flag = "--" + name.replace("_", "-")
+    own = next(model.name for model in catalogue.MODELS.values() if model.config is config)
+    for model in catalogue.MODELS.values():
+        if any(item.name == name and item.flag for item in settings(model.config)):
+            return f"{flag} is an option of {model.name}, not of {own}; add --model {model.name}"
+    known = [item.name for item in settings(config) if item.flag]
+    return f"{own} has no option {flag}{catalogue.suggestion(name, known, '--')}"
+
+
+def _check_number(flag: str, value: Any, low: float, high: float, *, whole: bool = False) -> None:
+    if value is None:
+        return
+    kind = "a whole number" if whole else "a number"
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value):
+        raise FieldsError(f"{flag} must be {kind}, got {value!r}")
+    if not low <= value <= high:
+        raise FieldsError(f"{flag} must be from {low:,.0f} to {high:,.0f}, got {value:,}")

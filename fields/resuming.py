@@ -1,0 +1,98 @@
+"""A fit that goes on: reads the last checkpoint and makes sure that it belongs to what is asked."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fields import catalogue, checkpoint, folder
+from fields import plan as plans
+from fields.configs import Config
+from fields.errors import FieldsError
+from fields.folder import RunFolder
+from fields.loop import Standing
+from fields.pictures.naming import shown
+from fields.plan import Plan
+from fields.request import LOSSES, Request
+from fields.signals.picture import PictureSignal
+from fields.steps import Step
+
+
+@dataclass
+class Checkpoint:
+    """What state.safetensors held."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    content: dict[str, Any]
+    field: nn.Module
+    config: Config | None
+    plan: Plan
+    loss: str
+    standing: Standing
+
+    def restore(self, step: Step) -> None:
+        """Put the optimiser's tensors and the random state back, in place."""
+        for name, tensor in step.tensors().items():
+            held = self.tensors.get(name)
+            if held is None or held.shape != tensor.shape or held.dtype != tensor.dtype:
+                raise FieldsError(
+                    f"{shown(self.path)} does not fit: its {name} is of another shape"
+                )
+            with torch.no_grad():
+                tensor.copy_(held)
+        torch.set_rng_state(self.tensors["rng"])
+
+
+def read(place: RunFolder, request: Request, signal: PictureSignal) -> Checkpoint:
+    """The checkpoint of a run; FieldsError if it is not of this source or of other options."""
+    path = place.file(folder.STATE)
+    tensors, content = checkpoint.read(path)
+    try:
+        plan = Plan.from_dict(content["plan"])
+        standing = Standing(int(content["steps"]), float(content["seconds"]))
+        _check(place.path, content, plan, request, signal)
+    except (KeyError, TypeError) as error:
+        raise FieldsError(f"{shown(path)} holds no state of a fit: {error}") from None
+    if not request.stop.is_empty:
+        # The same stop gives the same plan, and so the same steps as without the pause.
+        fresh = plans.make(request.stop, model=content["model"], seed=plan.seed)
+        plan = replace(fresh, training=plan.training)
+    field = checkpoint.restore(path, tensors, content, request.module)
+    config = None
+    if content["config"] is not None:
+        config = catalogue.find(content["model"]).config.from_dict(content["config"])
+    return Checkpoint(path, tensors, content, field, config, plan, content["loss"], standing)
+
+
+def _check(
+    run: Path, content: dict[str, Any], plan: Plan, request: Request, signal: PictureSignal
+) -> None:
+    """Nothing that shapes the training may differ from what the run was started with."""
+    model = content["model"]
+    own = checkpoint.class_name(request.module) if request.module is not None else None
+    asked = own or (request.model_name if request.model is not None else None)
+    config = content["config"] or {}
+    pairs = [
+        ("downscale", request.downscale, content["facts"]["downscale"]),
+        ("model", asked, model),
+        ("seed", request.seed, plan.seed),
+        ("batch", request.batch, plan.training.batch),
+        ("rate", request.rate, plan.training.rate),
+        ("loss", request.loss_name, content["loss"]),
+        *[(name, value, config.get(name)) for name, value in request.options.items()],
+    ]
+    for name, given, held in pairs:
+        if given is not None and given != held:
+            flag = "--" + name.replace("_", "-")
+            raise FieldsError(
+                f"{shown(run)} was fitted with {flag} {held}, not {given}; leave it away to resume"
+            )
+    if content["loss"] not in LOSSES and request.loss is None:
+        raise FieldsError(f"{shown(run)} was fitted with your own loss {content['loss']}; pass it")
+    if content["source_hash"] != signal.fingerprint():
+        raise FieldsError(
+            f"{shown(run)} was fitted to another picture than {shown(signal.name)}; it cannot go on"
+        )

@@ -1,0 +1,257 @@
+"""One fit from its first step to its files: what the loop tells and asks, and what is written."""
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import fields
+from fields import checkpoint, folder, loop
+from fields.configs import Config
+from fields.errors import FieldsError, Interrupted
+from fields.folder import RunFolder
+from fields.loop import Diverged, Standing
+from fields.pictures import Picture, PictureScore, png
+from fields.pictures.naming import shown
+from fields.pictures.replacing import replacing
+from fields.plan import Plan
+from fields.progress import Progress
+from fields.runs import Run, displayed
+from fields.signals.downscale import downscale
+from fields.signals.picture import PictureSignal
+from fields.steps import Step
+
+PREVIEW_SIDE = 1024  # of the preview picture, at most about
+MOST_PSNR = 200.0  # written where nothing differs: JSON has no infinity
+_LOG_SHARE = 0.02  # of the time so far, between two lines of the log
+
+
+@dataclass
+class Session:
+    """A fit under way.
+
+    Args:
+        field, config: the module, and its configuration where it is of the catalogue.
+        signal, step, plan, loss: what it learns, how, for how long, and the name of its loss.
+        place: the run folder.
+        progress: told where the fit stands.
+        facts: what metrics.json says beyond figures: source, downscale, device, threads, kernels.
+        standing: where it begins.
+        started, wall_started: `time.perf_counter()` when the training clock and the command began.
+    """
+
+    field: nn.Module
+    config: Config | None
+    signal: PictureSignal
+    step: Step
+    plan: Plan
+    loss: str
+    place: RunFolder
+    progress: Progress
+    facts: dict[str, Any]
+    standing: Standing
+    started: float
+    wall_started: float
+
+    def __post_init__(self):
+        self._first = dataclasses.replace(self.standing)
+        self._kept: int | None = self.standing.step or None  # the step of the last checkpoint
+        self._log: list[dict[str, Any]] = []
+        self._next_line = 0.0
+        self._fingerprint: str | None = None
+
+    def run(self) -> Run:
+        """Fit, write, score. Raises Interrupted or FieldsError when it ended otherwise."""
+        self._note("resume" if self.standing.step else "start")
+        with loop.caught_signals() as caught:
+            try:
+                reason = loop.run(
+                    self.step,
+                    self.plan,
+                    self.standing,
+                    self,
+                    started=self.started,
+                    wall_started=self.wall_started,
+                    caught=caught,
+                )
+                self._require_sound()
+            except Diverged as error:
+                raise Diverged(f"{error}; {self._what_is_kept()}; try a smaller --rate") from None
+            finally:
+                self.progress.close()
+            if caught:
+                self._keep()
+                message = f"stopped by {reason} at step {self.standing.step}"
+                raise Interrupted(f"{message}; {self._what_is_kept()}", caught[0])
+            return self._finish(reason)
+
+    # What the loop tells and asks
+
+    def advance(self, standing: Standing) -> None:
+        seconds = max(standing.seconds, 1e-9)
+        expected = self.estimate(standing.loss)
+        self.progress.advance(min(standing.done, 1.0), seconds, self._rate(), expected)
+        if seconds >= self._next_line:
+            self._next_line = seconds + max(0.1, _LOG_SHARE * seconds)
+            self._note("progress", loss=standing.loss, expected_psnr=round(expected, 3))
+
+    def checkpoint(self, standing: Standing) -> None:
+        self._require_sound()
+        self._keep()
+
+    def score(self) -> float:
+        self.field.eval()
+        psnr = self.signal.psnr(self.field)
+        self.field.train()
+        self._note("check", psnr=round(psnr, 4))
+        return psnr
+
+    def estimate(self, loss: float) -> float:
+        return self.signal.estimate(loss)
+
+    def check_seconds(self) -> float:
+        # Inference takes about a third of a training step's time for the same samples.
+        return math.prod(self.signal.shape) / max(3 * self._rate(), 1.0)
+
+    # What is written
+
+    def _keep(self) -> None:
+        """A checkpoint: from here --resume goes on, and the field loads."""
+        if self.standing.step == 0:
+            return
+        with self._telling_what_is_kept():
+            self._note("checkpoint")
+            self._write_weights()
+            self.place.publish()
+            self._kept = self.standing.step
+
+    def _write_weights(self) -> None:
+        self.place.begin()
+        self._write_state(self.place.file(folder.STATE))
+        self._write_field(self.place.file(folder.FIELD))
+        self.place.log("".join(f"{json.dumps(line)}\n" for line in self._log))
+        self._log.clear()
+
+    def _finish(self, reason: str) -> Run:
+        """The files of a run that reached its end; its score is that of the field read back."""
+        with self._telling_what_is_kept():
+            self._note("end", reason=reason)
+            self._write_weights()
+            file = self.place.file(folder.FIELD)
+            tensors, content = checkpoint.read(file)
+            checkpoint.fill(file, tensors, self.field)
+            run = Run(self.place.path, self.field, content, {}, self.signal.picture.icc)
+            try:
+                pixels = run.render()
+                self._write_preview(self.place.file(folder.PREVIEW), pixels)
+                run.metrics = self._metrics(reason, pixels, file.stat().st_size)
+                _write_json(self.place.file(folder.METRICS), run.metrics)
+            finally:  # the field stands, whatever befell what is made of it
+                self.place.publish()
+                self._kept = self.standing.step
+        return run
+
+    @contextmanager
+    def _telling_what_is_kept(self) -> Iterator[None]:
+        try:
+            yield
+        except (FieldsError, OSError) as error:
+            raise FieldsError(f"{error}; {self._what_is_kept()}") from None
+
+    def _write_field(self, path: Path) -> None:
+        tensors = checkpoint.weights(self.field)
+        if self.signal.picture.icc:
+            icc = torch.frombuffer(bytearray(self.signal.picture.icc), dtype=torch.uint8)
+            tensors["signal.icc"] = icc
+        checkpoint.write(path, tensors, self._describe_field())
+
+    def _describe_field(self) -> dict[str, Any]:
+        """No clock and no path stands here: the same fit gives the same bytes."""
+        return {
+            "kind": "field",
+            **checkpoint.describe_model(self.field, self.config),
+            "signal": self.signal.describe(),
+            "world_to_unit": self.signal.world_to_unit(),
+            "steps": self.standing.step,
+            "seed": self.plan.seed,
+            "version": fields.__version__,
+        }
+
+    def _write_state(self, path: Path) -> None:
+        if self._fingerprint is None:
+            self._fingerprint = self.signal.fingerprint()
+        content = {
+            **self._describe_field(),
+            "kind": "state",
+            "seconds": self.standing.seconds,
+            "plan": self.plan.as_dict(),
+            "loss": self.loss,
+            "facts": self.facts,
+            "source_hash": self._fingerprint,
+        }
+        checkpoint.write(path, {**self.step.tensors(), "rng": torch.get_rng_state()}, content)
+
+    def _write_preview(self, path: Path, pixels) -> None:
+        picture = Picture(pixels, self.signal.name, "png")
+        factor = math.ceil(max(picture.width, picture.height) / PREVIEW_SIDE)
+        small = downscale(picture, factor).pixels
+        with replacing(path) as file:
+            file.write(png.encode(displayed(small, self.signal.space), self.signal.picture.icc))
+
+    def _metrics(self, reason: str, pixels, size: int) -> dict[str, Any]:
+        score = PictureScore(self.signal.picture)
+        score.add(0, pixels)
+        similarity = self.signal.ssim(pixels)
+        return {
+            "model": checkpoint.describe_model(self.field, self.config)["model"],
+            **self.facts,
+            "steps": self.standing.step,
+            "seconds": round(self.standing.seconds, 4),
+            "wall_seconds": round(time.perf_counter() - self.wall_started, 4),
+            "samples_per_second": round(self._rate()),
+            "parameters": sum(p.numel() for p in self.field.parameters()),
+            "bytes": size,
+            "seed": self.plan.seed,
+            "version": fields.__version__,
+            "ended_by": reason,
+            "target": self.plan.stop.target,
+            "psnr": round(min(score.psnr, MOST_PSNR), 4),
+            "ssim": None if similarity is None else round(similarity, 5),
+        }
+
+    def _note(self, event: str, **figures: Any) -> None:
+        """A line for the log, written with the next checkpoint so that the two agree."""
+        seconds = round(self.standing.seconds, 4)
+        line = {"event": event, "step": self.standing.step, "seconds": seconds, **figures}
+        self._log.append(line)
+
+    # What is said
+
+    def _rate(self) -> float:
+        """Samples a second, of this session."""
+        steps = self.standing.step - self._first.step
+        seconds = self.standing.seconds - self._first.seconds
+        return steps * self.plan.training.batch / max(seconds, 1e-9)
+
+    def _require_sound(self) -> None:
+        name = loop.broken_tensor(self.step)
+        if name:
+            raise Diverged(f"step {self.standing.step}: {name} holds NaN or infinity")
+
+    def _what_is_kept(self) -> str:
+        if self._kept is None:
+            return "nothing was written"
+        return f"step {self._kept} is kept in {shown(self.place.path)}, --resume goes on from it"
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with replacing(path) as file:
+        file.write(json.dumps(content, indent=2, allow_nan=False).encode() + b"\n")
