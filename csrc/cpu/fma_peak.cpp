@@ -19,14 +19,15 @@ constexpr int kChains = 12;
 
 double chain_float(int64_t rounds) {
   Pack chain[kChains];
+#pragma GCC unroll 16
   for (int i = 0; i < kChains; ++i) chain[i] = splat<Pack>(static_cast<float>(i));
   const Pack a = splat<Pack>(0.9999f), b = splat<Pack>(0.0001f);
   for (int64_t r = 0; r < rounds; ++r) {
 #pragma GCC unroll 16
     for (int i = 0; i < kChains; ++i) chain[i] = fma(chain[i], a, b);
-    asm volatile("" : "+m"(*const_cast<int64_t*>(&r)));
   }
   float total = 0;
+#pragma GCC unroll 16
   for (int i = 0; i < kChains; ++i) total += sum(chain[i]);
   return total;
 }
@@ -34,14 +35,15 @@ double chain_float(int64_t rounds) {
 #if defined(__AVX512BF16__)
 double chain_bf16(int64_t rounds) {
   __m512 chain[kChains];
+#pragma GCC unroll 16
   for (int i = 0; i < kChains; ++i) chain[i] = _mm512_set1_ps(static_cast<float>(i));
   const __m512bh a = (__m512bh)_mm512_set1_epi16(0x3f80), b = (__m512bh)_mm512_set1_epi16(0x3c00);
   for (int64_t r = 0; r < rounds; ++r) {
 #pragma GCC unroll 16
     for (int i = 0; i < kChains; ++i) chain[i] = _mm512_dpbf16_ps(chain[i], a, b);
-    asm volatile("" : "+m"(*const_cast<int64_t*>(&r)));
   }
   float total = 0;
+#pragma GCC unroll 16
   for (int i = 0; i < kChains; ++i) total += sum(Pack{(Pack::Raw)chain[i]});
   return total;
 }

@@ -68,12 +68,6 @@ struct GridTile {
     }
   }
 
-  static FIELDS_HD void raise_flags(IntOf<V> rows, uint8_t* flags) {
-    alignas(64) uint32_t row[width];
-    store_int(row, rows);
-    for (int i = 0; i < width; ++i) flags[size_t(row[i]) * F / kFlagFloats] = 1;
-  }
-
   static void scatter(const GridLevel& level, bool smoothstep, const S* x, const S* grad,
                       S* level_grad, uint8_t* flags) {
     for (int s = 0; s < kTile; s += width) {
@@ -82,16 +76,17 @@ struct GridTile {
       const auto cell = locate<0>(level, smoothstep, coords);
 #pragma GCC unroll 8
       for (int f = 0; f < F; ++f) g[f] = load<V>(grad + f * kTile + s);
+      RowScatter<corners, F, V> rows;
 #pragma GCC unroll 8
       for (int c = 0; c < corners; ++c) {
         const V weight = corner_weight(cell, c);
         V value[F];
 #pragma GCC unroll 8
         for (int f = 0; f < F; ++f) value[f] = weight * g[f];
-        const auto rows = corner_row(level, cell, c);
-        scatter_add_rows<F>(level_grad, rows, value);
-        if (flags) raise_flags(rows, flags);
+        rows.set(c, corner_row(level, cell, c), value);
       }
+      rows.add_to(level_grad);
+      if (flags) rows.template raise_flags<kFlagFloats>(flags);
     }
   }
 
@@ -101,6 +96,7 @@ struct GridTile {
       V coords[D];
       load_coords(x, s, coords);
       const auto cell = locate<1>(level, smoothstep, coords);
+      RowScatter<corners, F, V> rows;
       for (int c = 0; c < corners; ++c) {
         const V weight = corner_weight(cell, c);
         V value[F];
@@ -111,8 +107,9 @@ struct GridTile {
             value[f] = fma(w, load<V>(grad_jacobian + (f * D + d) * kTile + s), value[f]);
           }
         }
-        scatter_add_rows<F>(level_grad, corner_row(level, cell, c), value);
+        rows.set(c, corner_row(level, cell, c), value);
       }
+      rows.add_to(level_grad);
     }
   }
 

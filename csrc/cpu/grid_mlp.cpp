@@ -8,6 +8,9 @@
 namespace fields {
 namespace {
 
+// Tiles that one task takes: 16 tiles x 32 features are 128 KB, within L2.
+constexpr int kRun = 16;
+
 template <class Mlp, class S>
 void forward(const GridTable<S>& table, const MlpShape& shape, const S* params, const S* coords,
              int64_t samples, const volatile uint8_t* cancel, S* values) {
@@ -39,7 +42,7 @@ std::tuple<Tensor, Tensor, Tensor> backward(const GridTable<S>& table, const Mlp
                                             const Tensor& table_tensor, const Tensor& params,
                                             bool need_coords) {
   const int64_t samples = coords.size(0);
-  const int outputs = table.outputs(), F = table.features;
+  const int F = table.features;
   const Grid& grid = table.grid;
   const S* grad_values = read<S>(grad);
   Tensor grad_coords = empty_of(coords, {need_coords ? samples : 0, coords.size(1)});
@@ -47,7 +50,7 @@ std::tuple<Tensor, Tensor, Tensor> backward(const GridTable<S>& table, const Mlp
   Tensor grad_params = empty_of(params, {params.numel()});
   const FieldGradients<S> grads = field_gradients<Mlp>(
       table, shape, read<S>(params), read<S>(coords), samples,
-      [&](int64_t tile, S* y, int64_t) { load_tile(grad_values, samples, shape.outputs, tile, y); });
+      [&](int64_t tile, S* y) { load_tile(grad_values, samples, shape.outputs, tile, y); });
   std::memcpy(write<S>(grad_params), grads.params.data(), shape.size() * sizeof(S));
   const int64_t tiles = num_tiles(samples);
   if (need_coords) {
@@ -57,7 +60,7 @@ std::tuple<Tensor, Tensor, Tensor> backward(const GridTable<S>& table, const Mlp
       for (int l = 0; l < grid.num_levels; ++l) {
         table.kernels.coords(grid.level[l], grid.smoothstep, table.level_table(l),
                              grads.x.data() + tile * table.dim * kTile,
-                             grads.features.data() + (tile * outputs + l * F) * kTile, sum);
+                             grads.features.at(l, tile), sum);
       }
       store_tile(sum, samples, table.dim, tile, out);
     });
@@ -68,7 +71,7 @@ std::tuple<Tensor, Tensor, Tensor> backward(const GridTable<S>& table, const Mlp
     for (int64_t tile = 0; tile < tiles; ++tile) {
       table.kernels.scatter(grid.level[l], grid.smoothstep,
                             grads.x.data() + tile * table.dim * kTile,
-                            grads.features.data() + (tile * outputs + l * F) * kTile,
+                            grads.features.at(l, tile),
                             all_rows + grid.level[l].offset * F, nullptr);
     }
   });

@@ -46,6 +46,7 @@ FIELDS_HD void multiply_block(const ScalarOf<V>* a, const ScalarOf<V>* b, int b_
   for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 16
     for (int j = 0; j < Packs; ++j) sum[i][j] = splat<V>(0);
+#pragma GCC unroll 2
   for (int k = 0; k < depth; ++k) {
     V right[Packs];
 #pragma GCC unroll 16

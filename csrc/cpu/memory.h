@@ -34,12 +34,6 @@ class Scratch {
 
 namespace detail {
 
-// F floats of one row, moved at once.
-template <int F>
-struct RowOf {
-  typedef float Raw __attribute__((vector_size(4 * F)));
-};
-
 // out[f] = base[row * F + f] for each sample of the pack.
 template <int F>
 struct Rows {
@@ -69,12 +63,8 @@ struct Rows {
     }
   }
 
-  // base[row * F + f] += values[f], sample after sample: rows may repeat.
-  static FIELDS_HD void scatter_add(float* base, PackInt rows, const Pack (&values)[F]) {
-    alignas(64) uint32_t row[kWidth];
-    alignas(64) float value[F][kWidth];
-    store_int(row, rows);
-    // Interleave until the F values of a sample lie side by side.
+  // [F] packs -> the F values of a sample side by side, sample after sample.
+  static FIELDS_HD void store_interleaved(const Pack (&values)[F], float* out) {
     Pack lanes[F];
 #pragma GCC unroll 8
     for (int f = 0; f < F; ++f) lanes[f] = values[f];
@@ -90,18 +80,7 @@ struct Rows {
       for (int f = 0; f < F; ++f) lanes[f] = next[f];
     }
 #pragma GCC unroll 8
-    for (int f = 0; f < F; ++f) store<Pack>(value[f], lanes[f]);
-    const float* flat = &value[0][0];
-    using Raw = typename RowOf<F>::Raw;
-#pragma GCC unroll 4
-    for (int i = 0; i < kWidth; ++i) {
-      Raw sum, add;
-      float* target = base + size_t(row[i]) * F;
-      std::memcpy(&sum, target, sizeof(Raw));
-      std::memcpy(&add, flat + i * F, sizeof(Raw));
-      sum += add;
-      std::memcpy(target, &sum, sizeof(Raw));
-    }
+    for (int f = 0; f < F; ++f) store<Pack>(out + f * kWidth, lanes[f]);
   }
 };
 
@@ -112,10 +91,8 @@ struct Rows<1> {
     store_int(row, rows);
     for (int i = 0; i < kWidth; ++i) out[0].v[i] = base[row[i]];
   }
-  static FIELDS_HD void scatter_add(float* base, PackInt rows, const Pack (&values)[1]) {
-    alignas(64) uint32_t row[kWidth];
-    store_int(row, rows);
-    for (int i = 0; i < kWidth; ++i) base[row[i]] += values[0].v[i];
+  static FIELDS_HD void store_interleaved(const Pack (&values)[1], float* out) {
+    store<Pack>(out, values[0]);
   }
 };
 
@@ -126,18 +103,58 @@ FIELDS_HD void gather_rows(const float* base, PackInt rows, Pack (&out)[F]) {
   detail::Rows<F>::gather(base, rows, out);
 }
 template <int F>
-FIELDS_HD void scatter_add_rows(float* base, PackInt rows, const Pack (&values)[F]) {
-  detail::Rows<F>::scatter_add(base, rows, values);
-}
-
-template <int F>
 FIELDS_HD void gather_rows(const double* base, uint32_t row, double (&out)[F]) {
   for (int f = 0; f < F; ++f) out[f] = base[size_t(row) * F + f];
 }
-template <int F>
-FIELDS_HD void scatter_add_rows(double* base, uint32_t row, const double (&values)[F]) {
-  for (int f = 0; f < F; ++f) base[size_t(row) * F + f] += values[f];
-}
+// Adds the corners of a pack of cells to their rows. All corners of one sample come before the next
+// sample: they are different rows, so successive additions do not wait for one another, as they
+// would where neighbouring samples share a row (59 against 89 ns a sample, 16 levels x 2).
+template <int Corners, int F, class V>
+class RowScatter {
+ public:
+  using S = ScalarOf<V>;
+  static constexpr int width = Lane<V>::width;
+
+  FIELDS_HD void set(int corner, IntOf<V> rows, const V (&values)[F]) {
+    store_int(rows_[corner], rows);
+    if constexpr (width > 1) {
+      detail::Rows<F>::store_interleaved(values, values_[corner]);
+    } else {
+      for (int f = 0; f < F; ++f) values_[corner][f] = values[f];
+    }
+  }
+
+  FIELDS_HD void add_to(S* base) const {
+    typedef S Row __attribute__((vector_size(sizeof(S) * F)));
+    for (int i = 0; i < width; ++i) {
+#pragma GCC unroll 8
+      for (int c = 0; c < Corners; ++c) {
+        S* target = base + size_t(rows_[c][i]) * F;
+        if constexpr (F == 1) {
+          *target += values_[c][i];
+        } else {
+          Row sum, add;
+          std::memcpy(&sum, target, sizeof(Row));
+          std::memcpy(&add, values_[c] + i * F, sizeof(Row));
+          sum += add;
+          std::memcpy(target, &sum, sizeof(Row));
+        }
+      }
+    }
+  }
+
+  // flags[row * F / Floats] = 1
+  template <int Floats>
+  FIELDS_HD void raise_flags(uint8_t* flags) const {
+    for (int c = 0; c < Corners; ++c) {
+      for (int i = 0; i < width; ++i) flags[size_t(rows_[c][i]) * F / Floats] = 1;
+    }
+  }
+
+ private:
+  alignas(64) uint32_t rows_[Corners][width];
+  alignas(64) S values_[Corners][width * F];
+};
 
 namespace detail {
 

@@ -46,7 +46,7 @@ struct Lane<Pack> {
 
 template <>
 FIELDS_HD Pack splat<Pack>(float value) {
-  return {Pack::Raw{} + value};
+  return {value - Pack::Raw{}};  // a plain broadcast: x - 0 is x, while 0 + x is not for x = -0
 }
 template <>
 FIELDS_HD PackInt splat_int<PackInt>(uint32_t value) {

@@ -86,14 +86,13 @@ double train_step(const Grid& grid, int dim, int F, const MlpShape& shape, const
   const int64_t tiles = num_tiles(samples);
   Scratch<double> tile_loss(tiles);
   const auto grads = field_gradients<Mlp>(
-      table, shape, state.params, coords, samples, [&](int64_t tile, float* y, int64_t) {
+      table, shape, state.params, coords, samples, [&](int64_t tile, float* y) {
         thread_local Scratch<float> target(0);
         const size_t size = size_t(shape.outputs) * kTile;
         if (target.size() < size) target = Scratch<float>(size);
         tile_loss[tile] =
             loss_gradient(loss, targets, samples, shape.outputs, tile, target.data(), y);
       });
-  const int outputs = table.outputs();
   int64_t largest = 0;
   for (int l = 0; l < grid.num_levels; ++l) {
     largest = std::max<int64_t>(largest, int64_t(grid.level[l].rows) * F);
@@ -112,7 +111,7 @@ double train_step(const Grid& grid, int dim, int F, const MlpShape& shape, const
     const LevelWorkspace work{slot, reinterpret_cast<uint8_t*>(slot + (largest + 15) / 16 * 16)};
     for (int64_t tile = 0; tile < tiles; ++tile) {
       table.kernels.scatter(level, grid.smoothstep, grads.x.data() + tile * dim * kTile,
-                            grads.features.data() + (tile * outputs + l * F) * kTile, work.grad,
+                            grads.features.at(l, tile), work.grad,
                             optimiser.touched_only ? work.flags : nullptr);
     }
     const int64_t begin = level.offset * F;

@@ -41,6 +41,7 @@ FIELDS_HD void multiply_block(const Pair* a, const Pair* b, int b_stride, int de
   for (int i = 0; i <= Rows; ++i)
 #pragma GCC unroll 16
     for (int j = 0; j < Packs; ++j) sum[i][j] = _mm512_setzero_ps();
+#pragma GCC unroll 2
   for (int k = 0; k < depth; ++k) {
     __m512bh right[Packs];
 #pragma GCC unroll 16
