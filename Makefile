@@ -3,7 +3,8 @@
 #   make install        .venv with the `fields` command       make lint           style and types
 #   make demo           fits a real picture, says where       make bench          the README's numbers
 #   make test           the tests                             make cuda-check     compiles every .cu
-#   make clean          removes what was built                make aarch64-check  compiles for ARM
+#   make format         brings all files to that style        make aarch64-check  compiles for ARM
+#   make clean          removes what was built
 #
 # Another torch: make install TORCH_VERSION=2.11.0. Another Python: make install PYTHON=python3.12.
 
@@ -20,7 +21,7 @@ DEVELOPS := $(VENV)/develops-torch-$(TORCH_VERSION)
 HEADERS := $(wildcard csrc/*/*.h csrc/*/*.cuh)
 SOURCES := $(HEADERS) $(wildcard csrc/*.cpp csrc/*/*.cpp csrc/*/*.cu)
 
-.PHONY: install demo test lint bench cuda-check aarch64-check clean
+.PHONY: install demo test lint format bench cuda-check aarch64-check clean
 
 install: $(INSTALLED) fields/_C.abi3.so
 
@@ -36,6 +37,11 @@ lint: $(DEVELOPS)
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run -Werror $(SOURCES)
 	$(BIN)/pyright
+
+format: $(DEVELOPS)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(SOURCES)
 
 bench: install
 	$(BIN)/fields bench kernels
