@@ -428,3 +428,28 @@ def test_warnings_and_logs_of_libraries_stay_inside(tmp_path, capfd, recwarn):
     (tmp_path / "p.tif").write_bytes(data)
     read_picture(tmp_path / "p.tif")
     assert capfd.readouterr() == ("", "") and len(recwarn) == 0
+
+
+def test_an_exr_tile_larger_than_the_picture_is_refused(tmp_path):
+    import OpenEXR
+
+    path = tmp_path / "p.exr"
+    header = {"type": OpenEXR.tiledimage, "tiles": OpenEXR.TileDescription()}
+    OpenEXR.File(header, {"RGB": np.ones((9, 9, 3), np.float32)}).write(str(path))
+    data = path.read_bytes()
+    at = data.index(b"tiledesc\0") + len(b"tiledesc\0") + 4
+    path.write_bytes(data[:at] + struct.pack("<II", 1 << 24, 32) + data[at + 8 :])
+    assert "p.exr is a broken EXR: a tile is larger than the picture" in line_for(path)
+
+
+def test_a_tiff_tile_larger_than_the_picture_is_refused(tmp_path):
+    path = tmp_path / "p.tif"
+    pixels = np.zeros((9, 9, 3), np.uint8)
+    tifffile.imwrite(path, pixels, photometric="rgb", tile=(16, 16), compression="zlib")
+    with tifffile.TiffFile(path) as tiff:
+        places = [tiff.pages.first.tags[tag].valueoffset for tag in (322, 323)]
+    data = bytearray(path.read_bytes())
+    for place in places:
+        data[place : place + 2] = struct.pack("<H", 65520)
+    path.write_bytes(data)
+    assert "p.tif is a broken TIFF: a tile is larger than the picture" in line_for(path)

@@ -224,6 +224,12 @@ def test_grey_and_progressive_jpeg(tmp_path):
     assert picture.channels == 1 and np.abs(picture.pixels[:, :, 0].astype(int) - grey).max() < 5
 
 
+def test_the_first_picture_of_a_multi_picture_jpeg(tmp_path):
+    frames = [Image.new("L", (16, 16), value) for value in (40, 200)]
+    frames[0].save(tmp_path / "p.jpg", "MPO", save_all=True, append_images=frames[1:])
+    assert np.abs(read_picture(tmp_path / "p.jpg").pixels.astype(int) - 40).max() <= 1
+
+
 # WebP, GIF, BMP
 
 
@@ -359,7 +365,11 @@ def test_the_first_page_of_a_tiff(tmp_path):
         (np.zeros((4, 4), np.complex64), {}, "is a TIFF with complex64 values"),
         (np.zeros((4, 4, 3), np.uint8), {"photometric": "cielab"}, "in an unusual colour space"),
         (np.zeros((4, 4), np.uint8), {"photometric": "cfa"}, "is a camera raw file"),
-        (np.zeros((4, 4, 7), np.uint8), {"photometric": "minisblack"}, "with 7 channels"),
+        (
+            np.zeros((4, 4, 7), np.uint8),
+            {"photometric": "minisblack"},
+            "with 7 channels, not marked as",
+        ),
     ],
 )
 def test_a_tiff_that_is_no_plain_picture_gets_a_line(tmp_path, pixels, options, line):

@@ -4,6 +4,7 @@ The header is read here, so that sizes are known before the library is trusted w
 OpenEXR. "OpenEXR File Layout" and "Technical Introduction to OpenEXR" (openexr.com).
 """
 
+import math
 import struct
 from typing import BinaryIO, NamedTuple
 
@@ -16,6 +17,7 @@ from fields.pictures.sizes import take
 _HALF, _FLOAT = 1, 2
 _DEEP = 0x800
 _BAND_PIXELS = 1 << 20
+_MAX_TILE = 1 << 20  # pixels; the library takes memory for a whole tile, however small the picture
 _MAX_ATTRIBUTE = 16 * 2**20  # bytes; a preview picture is the largest there is
 _BROKEN = "is a broken EXR: {}; save it again"
 
@@ -60,6 +62,7 @@ class Header(NamedTuple):
     channels: dict[str, Channel]
     data: Window
     display: Window
+    tile_pixels: int  # of one tile, 0 without tiles
 
 
 def size(file: BinaryIO) -> tuple[int, int]:
@@ -88,6 +91,8 @@ def read(file: BinaryIO) -> Decoded:
     both = data.intersection(display)
     if both.width < 1 or both.height < 1:
         raise Unreadable("is an EXR without a pixel inside its display window; set the window anew")
+    if header.tile_pixels > max(data.width * data.height, _MAX_TILE):
+        raise Unreadable(_BROKEN.format("a tile is larger than the picture"))
     present = [name for name in names if name in header.channels]
     all_half = all(header.channels[name].type == _HALF for name in present)
     dtype, kind = (
@@ -183,6 +188,7 @@ def _header(file: BinaryIO) -> Header:
             _channels(found["channels"]),
             Window(*struct.unpack("<4i", found["dataWindow"])),
             Window(*struct.unpack("<4i", found["displayWindow"])),
+            math.prod(struct.unpack("<IIx", found["tiles"])) if "tiles" in found else 0,
         )
     except KeyError as missing:
         raise Unreadable(_BROKEN.format(f"its header lacks {missing.args[0]}")) from None

@@ -9,7 +9,11 @@ def shown(path) -> str:
 
     A name may hold a line break or a terminal's escape sequence; a message is one plain line.
     """
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return plain(os.fsencode(path).decode("utf-8", "backslashreplace"))
+
+
+def plain(text: str) -> str:
+    """The text with what is not printable escaped: names inside a file can hold it too."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -7,7 +7,7 @@ from typing import BinaryIO, NamedTuple
 
 from fields.errors import FieldsError
 from fields.pictures import exr, kinds, radiance, sizes, tiff
-from fields.pictures.naming import shown
+from fields.pictures.naming import plain, shown
 from fields.pictures.picture import Unreadable
 
 MAX_MEGAPIXELS = 200.0
@@ -45,7 +45,7 @@ def probe(path, *, max_megapixels: float | None = None) -> Probe:
         try:
             return probe_open(file, max_megapixels)
         except Unreadable as reason:
-            raise FieldsError(f"{shown(path)} {reason}") from None
+            raise FieldsError(f"{shown(path)} {plain(str(reason))}") from None
 
 
 def open_file(path) -> BinaryIO:

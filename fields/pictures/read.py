@@ -8,7 +8,7 @@ import numpy as np
 
 from fields.errors import FieldsError
 from fields.pictures import exr, png, radiance, tiff, with_pillow
-from fields.pictures.naming import shown, stem
+from fields.pictures.naming import plain, shown, stem
 from fields.pictures.orientation import upright
 from fields.pictures.picture import DTYPES, Decoded, Picture, Unreadable
 from fields.pictures.probe import open_file, probe_open
@@ -43,7 +43,7 @@ def read_picture(source, *, max_megapixels: float | None = None) -> Picture:
         except (FieldsError, KeyboardInterrupt):
             raise
         except Unreadable as reason:
-            raise FieldsError(f"{shown(path)} {reason}") from None
+            raise FieldsError(f"{shown(path)} {plain(str(reason))}") from None
         except MemoryError:
             raise FieldsError(
                 f"{shown(path)} does not fit in memory; make it smaller first"
@@ -109,4 +109,4 @@ def _require_sound(pixels: np.ndarray) -> None:
 
 def _first_line(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return shown(lines[0].strip()[:120])
+    return plain(lines[0].strip()[:120])

@@ -17,6 +17,7 @@ _GREY_0_WHITE, _GREY, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _COLOURS = {_GREY_0_WHITE: 1, _GREY: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}
 _DTYPES = ("bool", "uint8", "uint16", "float16", "float32", "float64")
 _JPEG = 7  # compression whose decoder turns YCbCr into RGB
+_MAX_TILE = 1 << 20  # pixels; a whole tile is decoded, however small the picture
 _RAW_PHOTOMETRIC, _RAW_TAG = (32803, 34892), 50706
 
 
@@ -134,11 +135,16 @@ def _check(tiff, page) -> None:
         raise Unreadable("is a TIFF volume or a broken TIFF; save one slice as RGB or grey")
     if page.samplesperpixel > colours + 1 and _alpha(page, colours) is None:
         raise Unreadable(
-            f"is a TIFF with {page.samplesperpixel} channels; save it with 1 to 4 of them"
+            f"is a TIFF with {page.samplesperpixel} channels, not marked as colours or alpha; "
+            "save it as grey or RGB"
         )
     if str(page.dtype) not in _DTYPES:
         stored = "values of mixed depth" if page.dtype is None else f"{page.dtype} values"
         raise Unreadable(f"is a TIFF with {stored}; save it with 8 or 16 bits, unsigned, or floats")
+    if page.is_tiled and page.tilewidth * page.tilelength > max(
+        page.imagewidth * page.imagelength, _MAX_TILE
+    ):
+        raise Unreadable("is a broken TIFF: a tile is larger than the picture; save it again")
     if page.photometric in (_PALETTE, _CMYK) and page.dtype != np.uint8:
         raise Unreadable("is a TIFF with 16-bit CMYK or palette; save it as RGB")
 
@@ -146,6 +152,10 @@ def _check(tiff, page) -> None:
 def _check_data_is_there(page, file: BinaryIO) -> None:
     """A TIFF's directory may lie before its pixels, so a file cut short can still be opened."""
     end = file.seek(0, io.SEEK_END)
+    if len(page.dataoffsets) != len(page.databytecounts):
+        raise Unreadable(
+            "is a broken TIFF: its strips and their sizes differ in number; save it again"
+        )
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         if offset == 0 or count == 0 or offset + count > end:
             raise Unreadable(CUT_SHORT)

@@ -9,7 +9,7 @@ from fields.pictures.orientation import from_exif
 from fields.pictures.picture import Decoded
 
 _BAND_PIXELS = 1 << 20
-_PLUGINS = {"jpeg": ("JPEG", "MPO"), "webp": ("WEBP",), "bmp": ("BMP",), "gif": ("GIF",)}
+_PLUGINS = {"jpeg": ("JPEG",), "webp": ("WEBP",), "bmp": ("BMP",), "gif": ("GIF",)}
 
 
 def read(file: BinaryIO, format_: str) -> Decoded:
