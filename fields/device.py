@@ -67,20 +67,36 @@ def available_threads() -> int:
         processors = len(os.sched_getaffinity(0))
     else:
         processors = os.cpu_count() or 1
-    quota = _cgroup_quota()
-    return max(1, min(processors, math.ceil(quota)) if quota else processors)
+    return max(1, min(processors, math.ceil(min(_cgroup_quota(), processors))))
 
 
-def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Processors' worth of time that the control group allows, or None without a limit."""
+def _cgroup_quota(
+    root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+) -> float:
+    """Processors' worth of time that this process' control groups allow; infinite without one."""
+    quotas = [math.inf]
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in own.read_text().splitlines():
+            _, controllers, name = line.split(":", 2)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            top = root / controllers if controllers else root
+            folder = top / name.lstrip("/")
+            # A group is bound by those that it lies in. In a container only the last may be seen.
+            for group in (folder, *folder.parents[: len(Path(name).parts)]):
+                quotas.append(_quota_of(group))
+    return min(quotas)
+
+
+def _quota_of(group: Path) -> float:
     with contextlib.suppress(OSError, ValueError):  # version 2
-        quota, period = (root / "cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
+        quota, period = (group / "cpu.max").read_text().split()
+        return math.inf if quota == "max" else int(quota) / int(period)
     with contextlib.suppress(OSError, ValueError):  # version 1
-        quota = int((root / "cpu" / "cpu.cfs_quota_us").read_text())
-        period = int((root / "cpu" / "cpu.cfs_period_us").read_text())
-        return quota / period if quota > 0 and period > 0 else None
-    return None
+        quota = int((group / "cpu.cfs_quota_us").read_text())
+        period = int((group / "cpu.cfs_period_us").read_text())
+        return quota / period if quota > 0 and period > 0 else math.inf
+    return math.inf
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def _check(
     asked = own or (request.model_name if request.model is not None else None)
     config = content["config"] or {}
     pairs = [
-        ("downscale", request.downscale, content["facts"]["downscale"]),
+        ("downscale", request.downscale, content["signal"]["downscale"]),
         ("model", asked, model),
         ("seed", request.seed, plan.seed),
         ("batch", request.batch, plan.training.batch),

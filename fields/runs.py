@@ -77,15 +77,31 @@ class Run:
             result[top : top + len(values)] = self.space.to_pixels(values.numpy())
         return result
 
-    def source(self) -> Picture:
-        """The picture that was fitted, read again; FieldsError if it is no longer there."""
+    def source(self, path: str | os.PathLike | None = None) -> Picture:
+        """The picture that was fitted, as it was fitted; by default read from where it was.
+
+        Raises FieldsError if the run does not know where, or it is no longer there.
+        """
         from fields.signals.downscale import downscale
 
-        if not self.metrics:
-            raise FieldsError(f"{shown(self.path)} does not say what it was fitted to; name it")
-        if self.metrics["source"] == "array":
-            raise FieldsError(f"{shown(self.path)} was fitted to an array; name a picture")
-        return downscale(read_picture(self.metrics["source"]), self.metrics["downscale"])
+        if path is None:
+            path = self.metrics.get("source")
+            if path in (None, "array"):
+                raise FieldsError(f"{shown(self.path)} does not say where its source is; name it")
+        return downscale(read_picture(path), self.config["signal"]["downscale"])
+
+    def figures(self) -> dict[str, Any]:
+        """The metrics; of a run without them, what can be told from the field."""
+        file = self.path / folder.FIELD if self.path.is_dir() else self.path
+        return {
+            "model": self.config["model"],
+            "steps": self.steps,
+            "parameters": sum(p.numel() for p in self.field.parameters()),
+            "bytes": file.stat().st_size,
+            "seed": self.config["seed"],
+            "version": self.config["version"],
+            **self.metrics,
+        }
 
     def png(self, longest: int | None = None) -> bytes:
         """The picture as a PNG file of 8 or 16 bits; floats through the display curve.

@@ -19,7 +19,7 @@ from fields.configs import Config
 from fields.errors import FieldsError, Interrupted
 from fields.folder import RunFolder
 from fields.loop import Diverged, Standing
-from fields.pictures import Picture, PictureScore, png
+from fields.pictures import Picture, png
 from fields.pictures.naming import shown
 from fields.pictures.replacing import replacing
 from fields.plan import Plan
@@ -27,10 +27,10 @@ from fields.progress import Progress
 from fields.runs import Run, displayed
 from fields.signals.downscale import downscale
 from fields.signals.picture import PictureSignal
+from fields.signals.picture_score import score
 from fields.steps import Step
 
 PREVIEW_SIDE = 1024  # of the preview picture, at most about
-MOST_PSNR = 200.0  # written where nothing differs: JSON has no infinity
 _LOG_SHARE = 0.02  # of the time so far, between two lines of the log
 
 
@@ -178,7 +178,7 @@ class Session:
         return {
             "kind": "field",
             **checkpoint.describe_model(self.field, self.config),
-            "signal": self.signal.describe(),
+            "signal": {**self.signal.describe(), "downscale": self.facts["downscale"]},
             "world_to_unit": self.signal.world_to_unit(),
             "steps": self.standing.step,
             "seed": self.plan.seed,
@@ -194,7 +194,6 @@ class Session:
             "seconds": self.standing.seconds,
             "plan": self.plan.as_dict(),
             "loss": self.loss,
-            "facts": self.facts,
             "source_hash": self._fingerprint,
         }
         checkpoint.write(path, {**self.step.tensors(), "rng": torch.get_rng_state()}, content)
@@ -207,9 +206,7 @@ class Session:
             file.write(png.encode(displayed(small, self.signal.space), self.signal.picture.icc))
 
     def _metrics(self, reason: str, pixels, size: int) -> dict[str, Any]:
-        score = PictureScore(self.signal.picture)
-        score.add(0, pixels)
-        similarity = self.signal.ssim(pixels)
+        scores = score(self.signal.picture, pixels)
         return {
             "model": checkpoint.describe_model(self.field, self.config)["model"],
             **self.facts,
@@ -223,8 +220,7 @@ class Session:
             "version": fields.__version__,
             "ended_by": reason,
             "target": self.plan.stop.target,
-            "psnr": round(min(score.psnr, MOST_PSNR), 4),
-            "ssim": None if similarity is None else round(similarity, 5),
+            **scores,
         }
 
     def _note(self, event: str, **figures: Any) -> None:

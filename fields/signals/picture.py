@@ -10,10 +10,8 @@ from torch import Tensor, nn
 
 from fields import ops
 from fields.pictures import Picture, PictureScore
-from fields.pictures.tone import display_curve
 from fields.render import bands
 from fields.signals.picture_space import PictureSpace
-from fields.signals.ssim import ssim
 
 
 class PictureSignal:
@@ -83,29 +81,3 @@ class PictureSignal:
         for top, values in bands(field, self.shape):
             score.add(top, self.space.to_pixels(values.numpy()))
         return score.psnr
-
-    def ssim(self, pixels: np.ndarray) -> float | None:
-        """SSIM of drawn pixels [H, W, C], over all channels; None for less than 6 pixels a side.
-
-        Floats are compared through the same curve as their PSNR.
-        """
-        return ssim(
-            self._rows(pixels),
-            self._rows(self.picture.pixels),
-            self.picture.height,
-            self.picture.width,
-            self.channels,
-        )
-
-    def _rows(self, pixels: np.ndarray):
-        curve = display_curve(self.picture.pixels) if self.picture.is_hdr else None
-
-        def rows(start: int, end: int) -> Tensor:
-            band = pixels[start:end]
-            if curve is None:
-                return torch.from_numpy(band / np.float32(np.iinfo(band.dtype).max))
-            shown = np.clip(band.astype(np.float32), 0, 1)
-            shown[..., : self.space.colours] = curve.encode(band[..., : self.space.colours])
-            return torch.from_numpy(shown)
-
-        return rows

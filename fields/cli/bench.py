@@ -1,0 +1,28 @@
+"""`fields bench NAME`: measurements; each is a module of fields.bench."""
+
+import importlib
+from collections.abc import Sequence
+
+from fields.cli.parser import Parser
+from fields.errors import FieldsError
+
+BENCHMARKS = {
+    "kernels": "our kernels against torch and others, and the peak of this machine",
+    "image": "seconds to 30, 35 and 40 dB, over pictures and seeds",
+}
+
+
+def main(arguments: Sequence[str], started: float) -> None:
+    from fields.catalogue import suggestion
+
+    names = "\n".join(f"{name}: {use}" for name, use in BENCHMARKS.items())
+    name = arguments[0] if arguments else ""
+    if name in ("", "-h", "--help"):
+        print(f"usage: fields bench NAME [--json]\n\n{names}")
+        return
+    if name not in BENCHMARKS:
+        raise FieldsError(f"there is no benchmark {name!r}{suggestion(name, BENCHMARKS)}")
+    parser = Parser(f"bench {name}", BENCHMARKS[name])
+    module = importlib.import_module(f"fields.bench.{name}")
+    module.add_arguments(parser)
+    module.run(parser.parse(arguments[1:]))

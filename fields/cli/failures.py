@@ -1,0 +1,61 @@
+"""Whatever goes wrong becomes one line on stderr and an exit status."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from fields.errors import Cancelled, FieldsError, Interrupted
+
+TRACEBACK_VARIABLE = "FIELDS_TRACEBACK"
+
+
+def status_of(command: Callable[[], None]) -> int:
+    """Run a command; its exit status."""
+    try:
+        command()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return 0
+    except BrokenPipeError:
+        _drop_stdout()
+        return _say("the output was closed before all was written", 1)
+    except Interrupted as stop:
+        return _say(str(stop), 128 + stop.number)
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+    except (FieldsError, Cancelled) as error:
+        return _say(str(error), 2)
+    except MemoryError:
+        return _say("memory is used up; try a smaller --size, --size-kb or --downscale 2", 2)
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        return _say(f"{name}{error.strerror or error}", 2)
+    except ImportError as error:
+        return _say(str(error), 2)
+    except Exception as error:
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    if os.environ.get(TRACEBACK_VARIABLE):
+        raise error
+    text = str(error).splitlines()[0] if str(error) else ""
+    if "can't allocate memory" in text or "out of memory" in text:
+        return _say("memory is used up; try a smaller --size, --size-kb or --downscale 2", 2)
+    where = f"set {TRACEBACK_VARIABLE}=1 to see where"
+    return _say(f"internal error, {type(error).__name__}: {text}; {where}", 1)
+
+
+def _say(line: str, status: int) -> int:
+    try:
+        print(f"fields: {' '.join(line.split())}", file=sys.stderr, flush=True)
+    except OSError:
+        pass
+    return status
+
+
+def _drop_stdout() -> None:
+    """Let the interpreter's own flush at exit succeed."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 1)
+    os.close(sink)

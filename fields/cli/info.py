@@ -1,0 +1,39 @@
+"""`fields info RUN`: what a run holds."""
+
+import json
+from collections.abc import Sequence
+
+from fields.cli.parser import Parser
+
+
+def main(arguments: Sequence[str], started: float) -> None:
+    parser = Parser("info", "Say what a run holds.")
+    parser.add_argument("run", metavar="RUN", help="a run folder, or a field.safetensors")
+    parser.add_argument("--json", action="store_true", help="print all as one JSON object")
+    parsed = parser.parse(arguments)
+    from fields.pictures.naming import shown
+    from fields.runs import load
+
+    run = load(parsed.run)
+    if parsed.json:
+        print(json.dumps({"config": run.config, "metrics": run.metrics or None}))
+        return
+    figures = run.figures()
+    options = run.config["config"] or {}
+    lines = {
+        "run": shown(run.path),
+        "model": run.config["model"],
+        "picture": f"{shown(run.config['signal']['name'])} ({run.space})",
+        "parameters": f"{figures['parameters']:,}",
+        "file": f"{figures['bytes'] / 1000:,.0f} kB",
+        "steps": f"{run.steps:,}",
+    }
+    if run.is_finished:
+        lines["training"] = f"{run.metrics['seconds']:.2f} s on {run.metrics['device']}"
+        lines["psnr"] = f"{run.metrics['psnr']:.2f} dB"
+        lines["source"] = shown(run.metrics["source"])
+    elif run.path.is_dir():
+        lines["state"] = "not finished; fields fit SOURCE --resume --out " + shown(run.path)
+    lines["options"] = ", ".join(f"{name} {value}" for name, value in options.items())
+    for name, value in lines.items():
+        print(f"{name:11} {value}")
