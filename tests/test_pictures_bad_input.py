@@ -453,3 +453,23 @@ def test_a_tiff_tile_larger_than_the_picture_is_refused(tmp_path):
         data[place : place + 2] = struct.pack("<H", 65520)
     path.write_bytes(data)
     assert "p.tif is a broken TIFF: a tile is larger than the picture" in line_for(path)
+
+
+def test_threads_that_read_leave_the_streams_and_limits_as_they_were(tmp_path):
+    code = (
+        "import sys\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from PIL import Image\n"
+        "from fields.pictures import read_picture\n"
+        "limit = Image.MAX_IMAGE_PIXELS\n"
+        "with ThreadPoolExecutor(4) as pool: list(pool.map(read_picture, ['coins'] * 40))\n"
+        "assert limit == Image.MAX_IMAGE_PIXELS\n"
+        "print('out'); print('err', file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+
+
+def test_a_process_without_stderr_reads_too():
+    code = "import os; os.close(2)\nfrom fields.pictures import read_picture; read_picture('coins')"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -33,11 +33,11 @@ def read_picture(source, *, max_megapixels: float | None = None) -> Picture:
     picture, cut short, damaged, too large, NaN or infinite values.
     """
     path = find_source(source)
-    with open_file(path) as file:
+    # Quiet first: in a process without stderr the picture itself may be opened as descriptor 2.
+    with quiet_libraries(), open_file(path) as file:
         try:
             header = probe_open(file, max_megapixels)
-            with quiet_libraries():
-                decoded = _decode(file, header.format)
+            decoded = _decode(file, header.format)
             pixels = upright(decoded.pixels, decoded.orientation)
             _require_sound(pixels)
         except (FieldsError, KeyboardInterrupt):

@@ -5,8 +5,12 @@ import io
 import logging
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
+
+_LOCK = threading.RLock()
+"""Held while the whole process is changed: two threads would restore in the wrong order."""
 
 
 @contextlib.contextmanager
@@ -18,14 +22,14 @@ def quiet_libraries() -> Iterator[None]:
     from PIL import Image
 
     log = logging.getLogger("tifffile")
-    was_disabled, was_limit = log.disabled, Image.MAX_IMAGE_PIXELS
-    log.disabled, Image.MAX_IMAGE_PIXELS = True, None
-    try:
-        with warnings.catch_warnings(), quiet_streams():
-            warnings.simplefilter("ignore")
+    with quiet_streams(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        was_disabled, was_limit = log.disabled, Image.MAX_IMAGE_PIXELS
+        log.disabled, Image.MAX_IMAGE_PIXELS = True, None
+        try:
             yield
-    finally:
-        log.disabled, Image.MAX_IMAGE_PIXELS = was_disabled, was_limit
+        finally:
+            log.disabled, Image.MAX_IMAGE_PIXELS = was_disabled, was_limit
 
 
 @contextlib.contextmanager
@@ -34,20 +38,19 @@ def quiet_streams() -> Iterator[None]:
 
     OpenEXR prints about a broken file on both, libpng on descriptor 2.
     """
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        kept = os.dup(2)
-    except OSError:  # a process without stderr: nothing to keep quiet
-        kept = None
-    try:
-        if kept is not None:
+    with _LOCK, contextlib.redirect_stdout(io.StringIO()):
+        try:
+            kept = os.dup(2)
+        except OSError:  # a process without stderr: nothing to keep quiet
+            yield
+            return
+        sink = os.open(os.devnull, os.O_WRONLY)
+        try:
             with contextlib.suppress(Exception):
                 sys.stderr.flush()
             os.dup2(sink, 2)
-        with contextlib.redirect_stdout(io.StringIO()):
             yield
-    finally:
-        if kept is not None:
+        finally:
             os.dup2(kept, 2)
             os.close(kept)
-        os.close(sink)
+            os.close(sink)

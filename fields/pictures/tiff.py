@@ -59,7 +59,7 @@ def read(file: BinaryIO) -> Decoded:
 
     with tifffile.TiffFile(file, name="picture") as tiff:
         page = tiff.pages.first
-        _check(tiff, page)
+        _check(page)
         _check_data_is_there(page, file)
         pixels = page.asarray(maxworkers=1)
         pixels = np.moveaxis(pixels, page.axes.index("S"), -1) if "S" in page.axes else pixels
@@ -121,8 +121,10 @@ def encode(file: BinaryIO, pixels: np.ndarray, icc: bytes | None) -> None:
     )
 
 
-def _check(tiff, page) -> None:
+def _check(page) -> None:
     """Raise Unreadable for what is no plain picture."""
+    from tifffile import COMPRESSION, TIFF
+
     pages = [page, *(page.pages or [])]
     if _RAW_TAG in page.tags or any(p.photometric in _RAW_PHOTOMETRIC for p in pages):
         raise Unreadable(
@@ -141,6 +143,12 @@ def _check(tiff, page) -> None:
     if str(page.dtype) not in _DTYPES:
         stored = "values of mixed depth" if page.dtype is None else f"{page.dtype} values"
         raise Unreadable(f"is a TIFF with {stored}; save it with 8 or 16 bits, unsigned, or floats")
+    if page.compression not in TIFF.DECOMPRESSORS:
+        known = page.compression in list(COMPRESSION)
+        name = COMPRESSION(page.compression).name if known else f"scheme {page.compression}"
+        raise Unreadable(
+            f"is a TIFF packed with {name}, which is not read; save it with LZW or ZIP"
+        )
     if page.is_tiled and page.tilewidth * page.tilelength > max(
         page.imagewidth * page.imagelength, _MAX_TILE
     ):
