@@ -83,7 +83,7 @@ def _cgroup_quota(
             top = root / controllers if controllers else root
             folder = top / name.lstrip("/")
             # A group is bound by those that it lies in. In a container only the last may be seen.
-            for group in (folder, *folder.parents[: len(Path(name).parts)]):
+            for group in (folder, *folder.parents[: len(Path(name).parts) - 1]):
                 quotas.append(_quota_of(group))
     return min(quotas)
 
