@@ -115,8 +115,10 @@ def carry_out(
         signal = PictureSignal(downscale(picture, request.downscale), choice.device)
         begin = _resumed(request, signal) if request.resume else _new(request, signal)
         stack.callback(begin.place.close)
-        field = begin.field.to(choice.device).train()
+        field = begin.field.to(choice.device)
         _check_field(field, signal)
+        field.train()
+        torch.manual_seed(begin.plan.seed)  # for a module that draws numbers of its own
         step = steps.choose(field, signal, begin.plan, begin.loss)
         if begin.held:
             begin.held.restore(step)
@@ -222,6 +224,7 @@ def _from_array(pixels: np.ndarray) -> Picture:
 
 def _check_field(field: nn.Module, signal: PictureSignal) -> None:
     """FieldsError if a module does not map coordinates to the signal's values."""
+    field.eval()  # so that no running mean or counter of a module moves
     with torch.no_grad():
         coords, values = signal.batch(2, 0, 1)
         shape = list(field(coords).shape)

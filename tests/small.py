@@ -12,7 +12,11 @@ def picture(height=40, width=56, channels=3, dtype=np.uint8, seed=0):
     waves = [0.5 + 0.4 * np.sin(9 * x * (c + 1) + 5 * y + c) for c in range(channels)]
     values = np.clip(np.stack(waves, axis=-1) + rng.normal(0, 0.01, (height, width, 1)), 0, 1)
     if np.dtype(dtype).kind == "f":
-        return (100 ** (2 * values - 1)).astype(dtype)
+        light = 100 ** (2 * values - 1)
+        alpha = channels in (2, 4)
+        return np.concatenate(
+            [light[..., : channels - alpha], values[..., channels - alpha :]], -1
+        ).astype(dtype)
     return np.round(values * np.iinfo(dtype).max).astype(dtype)
 
 
