@@ -243,7 +243,7 @@ def _announcement(
         yield f"on the CPU: {reason}"
     model = checkpoint.describe_model(begin.field, begin.config)["model"]
     count = sum(parameter.numel() for parameter in begin.field.parameters())
-    yield f"{shown(signal.name)} ({signal}) -> {model}, {count:,} parameters"
+    yield f"{signal.name} ({signal}) -> {model}, {count:,} parameters"
     threads = f"{facts['threads']} thread{'s' if facts['threads'] != 1 else ''}"
     where = f"{threads}, {facts['kernels']}" if facts["device"] == "cpu" else "cuda"
     since = ""

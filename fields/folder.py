@@ -167,7 +167,10 @@ def _take(path: Path, *, replaces: bool) -> RunFolder:
     """A folder that stands, locked."""
     if not os.access(path, os.W_OK | os.X_OK):
         raise FieldsError(f"{shown(path)} cannot be written; name another --out")
-    return RunFolder(path, path, _lock(path, path), [], replaces)
+    lock = _lock(path, path)
+    for left in path.glob(".fields-*.tmp"):  # by a fit that was killed while it wrote
+        left.unlink(missing_ok=True)
+    return RunFolder(path, path, lock, [], replaces)
 
 
 def _lock(folder: Path, path: Path) -> int:

@@ -62,14 +62,14 @@ class Training:
         touched_only: leave alone the rows of a table that the batch did not touch.
     """
 
-    batch: int = 4096
-    rate: float = 5e-3
-    table_rate: float = 5e-3
+    batch: int = 8192
+    rate: float = 7e-3
+    table_rate: float = 7e-3
     beta1: float = 0.9
     beta2: float = 0.99
     eps: float = 1e-15
     weight_decay: float = 0.0
-    touched_only: bool = False
+    touched_only: bool = True
 
     def __post_init__(self):
         if not 1 <= self.batch <= 2**26:

@@ -94,5 +94,5 @@ def _check(
         raise FieldsError(f"{shown(run)} was fitted with your own loss {content['loss']}; pass it")
     if content["source_hash"] != signal.fingerprint():
         raise FieldsError(
-            f"{shown(run)} was fitted to another picture than {shown(signal.name)}; it cannot go on"
+            f"{shown(run)} was fitted to another picture than {signal.name}; it cannot go on"
         )

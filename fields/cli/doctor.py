@@ -39,7 +39,7 @@ def _kernels() -> dict[str, str]:
     except ImportError as error:
         return {"kernels": f"none: {error}"}
     bf16 = "yes" if active.bf16 else "no: the processor, or this library, has no avx512_bf16"
-    return {"kernels": f"{active.cpu}: {active.reason}", "bf16": bf16, "cuda": active.cuda_reason}
+    return {"kernels": f"{active.cpu}: {active.reason}", "bf16": bf16}
 
 
 def _devices() -> dict[str, str]:
@@ -50,12 +50,15 @@ def _devices() -> dict[str, str]:
     allowed = device.available_threads()
     threads = min(torch.get_num_threads(), allowed)
     of = f"{allowed} of {os.cpu_count()} processors may be used"
-    why = device.why_not_cuda()
+    try:
+        why = device.why_not_cuda()
+    except ImportError as error:
+        why = str(error)
     if why is None and not device.CUDA_IS_PROVEN:
         why = "docs/gpu.md holds no passing run yet; --device cuda takes it all the same"
     return {
         "threads": f"{threads}: {of}",
-        "device": f"cpu: {why}" if why else "cuda",
+        "device": f"cpu, not CUDA: {why}" if why else "cuda",
     }
 
 

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str], started: float) -> None:
     run = load(parsed.run)
     picture = run.source(parsed.source)
     with threads():
-        scores = score(picture, run.render((picture.width, picture.height)))
+        scores = score(picture, run.render())
     figures = run.figures() | scores | {"wall_seconds": round(time.perf_counter() - started, 4)}
     if parsed.json:
         print(json.dumps(figures))

@@ -27,6 +27,9 @@ def status_of(command: Callable[[], None]) -> int:
         return _say(str(error), 2)
     except MemoryError:
         return _say("memory is used up; try a smaller --size, --size-kb or --downscale 2", 2)
+    except UnicodeEncodeError as error:
+        name = error.object.encode("unicode_escape").decode()
+        return _say(f"this locale cannot name {name}; set LC_ALL=C.UTF-8", 2)
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         return _say(f"{name}{error.strerror or error}", 2)

@@ -11,7 +11,7 @@ def main(arguments: Sequence[str], started: float) -> None:
     parser.add_argument("run", metavar="RUN", help="a run folder, or a field.safetensors")
     parser.add_argument("--json", action="store_true", help="print all as one JSON object")
     parsed = parser.parse(arguments)
-    from fields.pictures.naming import shown
+    from fields.pictures.naming import plain, shown
     from fields.runs import load
 
     run = load(parsed.run)
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str], started: float) -> None:
     lines = {
         "run": shown(run.path),
         "model": run.config["model"],
-        "picture": f"{shown(run.config['signal']['name'])} ({run.space})",
+        "picture": f"{plain(run.config['signal']['name'])} ({run.space})",
         "parameters": f"{figures['parameters']:,}",
         "file": f"{figures['bytes'] / 1000:,.0f} kB",
         "steps": f"{run.steps:,}",
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str], started: float) -> None:
     if run.is_finished:
         lines["training"] = f"{run.metrics['seconds']:.2f} s on {run.metrics['device']}"
         lines["psnr"] = f"{run.metrics['psnr']:.2f} dB"
-        lines["source"] = shown(run.metrics["source"])
+        lines["source"] = plain(run.metrics["source"])
     elif run.path.is_dir():
         lines["state"] = "not finished; fields fit SOURCE --resume --out " + shown(run.path)
     lines["options"] = ", ".join(f"{name} {value}" for name, value in options.items())

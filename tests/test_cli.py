@@ -1,0 +1,328 @@
+"""The command itself: what it answers, how it fails, and what it leaves behind."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small import TINY, one_line, picture
+
+from fields import device
+from fields.catalogue import MODELS
+from fields.cli import VERBS, main
+from fields.pictures import read_picture, write_picture
+
+ROOT = Path(__file__).parent.parent
+SMALL = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
+
+
+def command(*arguments, cwd, env=None, **options):
+    """Run the command; its stdout, stderr and status."""
+    settings = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+    line = [sys.executable, "-m", "fields", *map(str, arguments)]
+    return subprocess.run(
+        line, cwd=cwd, env=settings, capture_output=True, text=True, timeout=100, **options
+    )
+
+
+def fails(*arguments, cwd, run=command, **options):
+    """The line of a command that must fail with status 2, print nothing else and write nothing."""
+    before = sorted(cwd.rglob("*"))
+    done = run(*arguments, cwd=cwd, **options)
+    assert done.returncode == 2, done
+    assert done.stdout == "" and sorted(cwd.rglob("*")) == before
+    return one_line(done.stderr)
+
+
+@pytest.fixture
+def here(capsys, monkeypatch):
+    """As `command`, in this process, which has torch already."""
+
+    def run(*arguments, cwd):
+        monkeypatch.chdir(cwd)
+        capsys.readouterr()
+        status = main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, status, printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_picture(tmp_path / "waves.png", picture())
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run made by the command, with what it printed."""
+    here = tmp_path_factory.mktemp("run")
+    write_picture(here / "waves.png", picture())
+    done = command("fit", "waves.png", "--steps=60", *SMALL, cwd=here)
+    assert done.returncode == 0, done.stderr
+    return here / "runs" / "waves-hashgrid", done
+
+
+@pytest.fixture(scope="module")
+def without_torch(tmp_path_factory):
+    """An environment in which torch cannot be imported."""
+    here = tmp_path_factory.mktemp("path")
+    (here / "torch.py").write_text("raise SystemExit('torch was imported')")
+    return {"PYTHONPATH": f"{here}{os.pathsep}{ROOT}"}
+
+
+@pytest.mark.parametrize("verb", [None, *VERBS])
+def test_help_needs_no_torch(verb, tmp_path, without_torch):
+    arguments = ["--help"] if verb is None else [verb, "--help"]
+    done = command(*arguments, cwd=tmp_path, env=without_torch)
+    assert done.returncode == 0 and "usage: fields" in done.stdout and done.stderr == ""
+
+
+def test_help_answers_within_half_a_second(tmp_path):
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        command("--help", cwd=tmp_path)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("fti astronaut", "did you mean fit?"),
+        ("fit", "needs SOURCE"),
+        ("fit astronaut waves.png", "waves.png"),
+        ("fit astronaut --stpes 9", "did you mean --steps?"),
+        ("fit astronaut --hash-size 9", "--hash-size"),
+        ("fit astronaut --model hashgird", "did you mean hashgrid?"),
+        ("fit astronaut --model nothing", "there are hashgrid"),
+        ("fit astronaut --steps -3", "--steps must be from 1"),
+        ("fit astronaut --steps 0", "--steps"),
+        ("fit astronaut --steps many", "whole number"),
+        ("fit astronaut --steps", "--steps"),
+        ("fit astronaut --seconds -1", "--seconds must be more than 0"),
+        ("fit astronaut --seconds nan", "--seconds"),
+        ("fit astronaut --target -5", "--target"),
+        ("fit astronaut --size-kb -5", "--size-kb"),
+        ("fit astronaut --downscale 0", "--downscale"),
+        ("fit astronaut --device tpu", "auto, cpu, cuda"),
+        ("fit astronaut --threads 0", "--threads"),
+        ("fit astronaut --width 0", "width"),
+        ("fit astronaut --log2-table-size 99", "log2_table_size"),
+        ("fit astronaut --activation tanh", "relu, sine"),
+        ("fit astronaut --resume --overwrite", "--resume"),
+        ("fit missing.png", "missing.png does not exist"),
+        ("fit astronout", "did you mean the sample astronaut?"),
+        ("fit .", "folder"),
+        ("render", "needs RUN"),
+        ("render run --size 5", "WIDTHxHEIGHT"),
+        ("render run --crop 1,2,3", "X0,Y0,X1,Y1"),
+        ("render run -o a.xyz", "suffix"),
+        ("bench nothing", "kernels"),
+    ],
+)
+def test_a_mistake_gets_one_line_without_torch(arguments, words, tmp_path, without_torch):
+    assert words in fails(*arguments.split(), cwd=tmp_path, env=without_torch)
+
+
+def test_an_option_of_another_model_is_said_to_be_of_that_model(monkeypatch):
+    from dataclasses import dataclass
+
+    from fields.catalogue import Model
+    from fields.cli import fit
+    from fields.configs import Config, setting
+    from fields.errors import FieldsError
+
+    @dataclass(frozen=True)
+    class SirenConfig(Config):
+        omega: float = setting(30.0, help="frequency of the first layer", low=0)
+        width: int = setting(256, help="neurons of a hidden layer", low=1)
+
+    siren = Model("siren", "smooth", "Sitzmann et al. 2020", SirenConfig, "fields.siren:Siren")
+    monkeypatch.setitem(MODELS, "siren", siren)
+    for line in ("astronaut --omega 3", "astronaut --omega=3"):
+        with pytest.raises(FieldsError, match="--omega is an option of siren, not of hashgrid"):
+            fit._request(line.split())
+    with pytest.raises(FieldsError, match="--growth is an option of hashgrid, not of siren"):
+        fit._request("astronaut --growth 2 --model siren".split())
+    request, source, as_json = fit._request("astronaut --omega 3 --model siren --json".split())
+    assert (request.model, request.options, source, as_json) == (
+        "siren", {"omega": 3.0}, "astronaut", True
+    )  # fmt: skip
+
+
+def test_bad_files_get_one_line(folder, here):
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.png").write_text("hello, this is a text")
+    (folder / "short.png").write_bytes((folder / "waves.png").read_bytes()[:-300])
+    for name in ("empty.png", "text.png", "short.png"):
+        assert name in fails("fit", name, cwd=folder, run=here)
+
+
+def test_cuda_without_cuda_gets_one_line(folder, here):
+    if device.why_not_cuda() is None:
+        pytest.skip("CUDA is there")
+    assert "--device cpu" in fails("fit", "waves.png", "--device", "cuda", cwd=folder, run=here)
+
+
+def test_cuda_is_taken_by_itself_only_with_a_passing_run_in_the_documentation():
+    page = ROOT / "docs" / "gpu.md"
+    assert not device.CUDA_IS_PROVEN or page.is_file()
+
+
+def test_fit_says_what_it_will_do_and_where_the_result_lies(run):
+    path, done = run
+    announced, result = done.stderr, done.stdout
+    assert "waves (56 x 40, RGB, 8 bit)" in announced and "60 steps" in announced
+    assert "runs/waves-hashgrid" in announced and "runs/waves-hashgrid" in result
+    assert "dB" in result and (path / "preview.png").is_file()
+
+
+def test_json_is_all_that_is_printed(run, here):
+    path, _ = run
+    cwd = path.parent.parent
+    done = command("fit", "waves.png", "--steps=2", "--json", *SMALL, cwd=cwd)
+    metrics = json.loads(done.stdout)
+    assert metrics["steps"] == 2 and metrics["wall_seconds"] > metrics["seconds"] > 0
+    found = json.loads(here("eval", path, "--json", cwd=cwd).stdout)
+    assert found["psnr"] == json.loads((path / "metrics.json").read_text())["psnr"]
+    assert found["steps"] == 60 and found["model"] == "hashgrid"
+    held = json.loads(here("info", path, "--json", cwd=cwd).stdout)
+    assert held["config"]["config"]["width"] == TINY["width"] and held["metrics"]["steps"] == 60
+    assert json.loads(here("models", "--json", cwd=cwd).stdout)["models"][0]["name"]
+    assert json.loads(here("doctor", "--json", cwd=cwd).stdout)["kernels"]
+
+
+def test_eval_and_info_say_score_and_kind(run, here):
+    path, _ = run
+    cwd = path.parent.parent
+    psnr = json.loads((path / "metrics.json").read_text())["psnr"]
+    for source in ([], ["waves.png"]):
+        assert f"{psnr:.2f} dB" in here("eval", path, *source, cwd=cwd).stdout
+    assert f"{psnr:.2f} dB" in here("info", path, cwd=cwd).stdout
+    assert "56 x 40" in here("info", path / "field.safetensors", cwd=cwd).stdout
+    write_picture(cwd / "other.png", picture(9, 9))
+    assert "name its source" in fails("eval", path, "other.png", cwd=cwd, run=here)
+    assert "name it" in fails("eval", path / "field.safetensors", cwd=cwd, run=here)
+
+
+def test_render_draws_a_size_and_a_crop_into_a_file(run, tmp_path, here):
+    path, _ = run
+    for name, size in (("a.png", "112x80"), ("a.exr", "112x80")):
+        done = here("render", path, "-o", tmp_path / name, f"--size={size}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert read_picture(tmp_path / name).pixels.shape == (80, 112, 3)
+    field = path / "field.safetensors"
+    done = command(
+        *("render", field, "-o", "b.png", "--size=112x80", "--crop=9,8,50,60"), cwd=tmp_path
+    )
+    whole = read_picture(tmp_path / "a.png").pixels
+    assert np.array_equal(read_picture(tmp_path / "b.png").pixels, whole[8:60, 9:50])
+    here("render", path, cwd=tmp_path)
+    assert read_picture(path / "render.png").pixels.shape == (40, 56, 3)
+
+
+def test_a_damaged_run_gets_one_line_from_every_verb(run, tmp_path, here):
+    data = bytearray((run[0] / "field.safetensors").read_bytes())
+    data[-5] ^= 1
+    (tmp_path / "field.safetensors").write_bytes(data)
+    for arguments in (["render", ".", "-o", "a.png"], ["eval", "."], ["info", "."]):
+        assert "damaged" in fails(*arguments, cwd=tmp_path, run=here)
+    (tmp_path / "field.safetensors").write_bytes(data[:-5])
+    assert "cut short" in fails("info", ".", cwd=tmp_path, run=here)
+
+
+def test_an_existing_run_is_not_overwritten(run, here):
+    path, _ = run
+    line = ["fit", "waves.png", "--out", path, "--steps=1"]
+    assert "--overwrite" in fails(*line, cwd=path.parent.parent, run=here)
+
+
+def test_a_place_that_cannot_be_written_gets_one_line(folder, here):
+    places = ["/proc/run", "/dev/null/run", "waves.png/run", "waves.png"]
+    for place in places:
+        fails("fit", "waves.png", "--steps=1", "--out", place, cwd=folder, run=here)
+
+
+@pytest.mark.parametrize("limit", [200, 60_000])
+def test_a_full_disk_gets_one_line_and_leaves_no_half_run(folder, limit):
+    def full():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    line = ["fit", "waves.png", "--steps=5", "--out=run", "--num-levels=16", "--width=64"]
+    done = command(*line, cwd=folder, preexec_fn=full)
+    assert done.returncode == 2 and done.stdout == ""
+    assert "cannot be written" in done.stderr.splitlines()[-1]
+    assert not (folder / "run").exists() and len(done.stderr.splitlines()) == 3
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_output_into_a_closed_pipe_gets_one_line_and_keeps_the_run(folder, flags):
+    line = [sys.executable, "-m", "fields", "fit", "waves.png", "--steps=5", *SMALL, *flags]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        line, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=writer,
+        stderr=subprocess.PIPE, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    os.close(writer)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "closed" in done.stderr.splitlines()[-1]
+    assert (folder / "runs" / "waves-hashgrid" / "metrics.json").is_file()
+
+
+def test_errors_into_a_closed_pipe_do_not_stop_a_fit(folder):
+    line = [sys.executable, "-m", "fields", "fit", "waves.png", "--steps=5", "--json", *SMALL]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        line, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=writer,
+        stdout=subprocess.PIPE, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    os.close(writer)
+    assert done.returncode == 0 and json.loads(done.stdout)["steps"] == 5
+
+
+def test_a_locale_without_utf_8_and_a_home_that_cannot_be_written_do_not_matter(tmp_path):
+    write_picture(tmp_path / "größe.png", picture())
+    env = {
+        "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii",
+        "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere", "TERM": "dumb",
+    }  # fmt: skip
+    done = command("fit", "größe.png", "--steps=5", *SMALL, cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    run = next((tmp_path / "runs").iterdir())
+    done = command("info", run, cwd=tmp_path, env=env)
+    assert done.returncode == 0 and done.stdout.isascii(), done.stderr
+
+
+def test_models_lists_every_model_with_its_options(tmp_path, without_torch):
+    done = command("models", cwd=tmp_path, env=without_torch)
+    for model in MODELS.values():
+        assert model.name in done.stdout and model.source in done.stdout
+    assert "--num-levels" in done.stdout
+
+
+def test_doctor_says_what_is_active_and_why(tmp_path):
+    done = command("doctor", cwd=tmp_path, env={"FIELDS_CPU": "base"})
+    assert "base: forced by FIELDS_CPU" in done.stdout and "CUDA" in done.stdout
+    done = command("doctor", cwd=tmp_path, env={"FIELDS_CPU": "neon"})
+    assert done.returncode == 0 and "FIELDS_CPU" in done.stdout
+
+
+def test_threads_are_limited_by_the_control_group(tmp_path):
+    own = tmp_path / "own"
+    for content, expected in (("0::/a/b\n", 1.5), ("0::/gone\n", float("inf"))):
+        own.write_text(content)
+        (tmp_path / "a" / "b").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "a" / "cpu.max").write_text("150000 100000")
+        (tmp_path / "a" / "b" / "cpu.max").write_text("max 100000")
+        assert device._cgroup_quota(tmp_path, own) == expected
+    assert 1 <= device.available_threads() <= (os.cpu_count() or 1)
