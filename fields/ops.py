@@ -7,6 +7,7 @@ differentiable says so. Every op on a CPU gives the same bits for any number of 
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import astuple, dataclass
 
@@ -79,7 +80,7 @@ class MlpSpec:
     def layer_shapes(self, inputs: int) -> list[tuple[int, int]]:
         """[outputs, inputs] of each layer's weight, in the order of the flat vector."""
         sizes = [inputs, *[self.width] * self.depth, self.channels]
-        return [(out, into) for into, out in zip(sizes[:-1], sizes[1:], strict=True)]
+        return [(out, into) for into, out in itertools.pairwise(sizes)]
 
     def num_params(self, inputs: int) -> int:
         """Length of the flat parameter vector."""

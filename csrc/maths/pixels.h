@@ -1,6 +1,6 @@
 // Stratified choice of pixels. Stratum i of n holds pixels [i P / n, (i + 1) P / n) of the P of the
-// picture in memory order; step after step, a golden-ratio walk with the stratum's own phase visits
-// them almost without repetition.
+// picture in memory order; a step draws one of each, independently of other steps. (A walk through
+// each stratum that avoids repetition was tried: its rhythm upset Adam, and fits diverged.)
 #pragma once
 
 #include "random.h"
@@ -10,21 +10,20 @@ namespace fields {
 struct PixelSampler {
   uint64_t pixels;
   uint64_t stride;  // P / n in 32.32 fixed point
-  uint32_t seed;
-  uint32_t step;
+  uint32_t key;  // of seed and step
 };
 
 FIELDS_HD PixelSampler make_pixel_sampler(int64_t pixels, int64_t count, int64_t seed,
                                           int64_t step) {
   return {static_cast<uint64_t>(pixels),
           (static_cast<uint64_t>(pixels) << 32) / static_cast<uint64_t>(count),
-          mix(static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)),
-          static_cast<uint32_t>(step)};
+          mix(mix(static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)),
+              static_cast<uint32_t>(step))};
 }
 
 // Index of the i-th pixel of this step's batch.
 FIELDS_HD uint64_t stratified_pixel(const PixelSampler& sampler, uint32_t i) {
-  const uint64_t u = golden(mix(sampler.seed, i), sampler.step);
+  const uint64_t u = mix(sampler.key, i);
   // (i + u / 2^32) stride, in 32.32 fixed point: the stratum may be wider than 2^32 / stride, so
   // the product is split.
   const uint64_t whole = (sampler.stride >> 32) * u;

@@ -17,8 +17,4 @@ FIELDS_HD uint32_t mix(uint32_t x) {
 
 FIELDS_HD uint32_t mix(uint32_t seed, uint32_t index) { return mix(mix(seed) + index); }
 
-// Weyl's sequence of the golden ratio on the 32-bit circle: any run of n terms is spread almost
-// evenly, so successive steps visit the pixels of a stratum nearly without repetition.
-FIELDS_HD uint32_t golden(uint32_t phase, uint32_t step) { return phase + step * 0x9e3779b9u; }
-
 }  // namespace fields

@@ -65,11 +65,7 @@ class HashGridConfig(Config):
         ]
         fitting = [config for config in candidates if config.parameters <= max_parameters]
         if not fitting:
-            least = min(config.parameters for config in candidates)
-            raise FieldsError(
-                f"a hash grid of {max_parameters:,} parameters is too small for these options;"
-                f" the least is {least:,}"
-            )
+            raise TooSmall(min(config.parameters for config in candidates))
         return max(fitting, key=lambda config: (config.parameters, -config.num_levels))
 
 
@@ -106,7 +102,7 @@ def _ladder(shape: tuple[int, ...], options: dict[str, Any]) -> list[dict[str, A
     narrower MLP as well."""
     levels = num_levels(shape)
     ladder = [
-        (table, n, 64) for table in range(8, 25) for n in range(max(levels - 3, 2), levels + 9)
+        (table, n, 64) for table in range(8, 25) for n in range(max(levels - 1, 2), levels + 9)
     ]
     ladder += [(table, n, 16) for table in range(3, 9) for n in (1, 2, 4, 8)]
     names = ("log2_table_size", "num_levels", "width")

@@ -1,1 +1,1 @@
-"""Fields: coordinates to values. A module here takes the settings of its class in fields/configs/."""
+"""Fields: coordinates to values. A module takes the settings of its class in fields/configs/."""
