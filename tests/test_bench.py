@@ -1,0 +1,356 @@
+"""The benchmarks measure what they say: peers compute the same, ratios are those of the timings."""
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+
+from fields import ops
+from fields.bench import drjit_peer, image, kernels, machine, plot, report, timing
+from fields.bench.contest import Contest
+from fields.bench.group import GROUPS, measure
+from fields.bench.own_engines import FusedEngine, LoopEngine
+from fields.bench.torch_peer import COMPILED, LOOKUPS, TorchField, TorchPeer
+from fields.bench.workload import Workload
+
+PICTURE = Workload(log2_table_size=10, batch=512, points=32 * 32)
+SCENE = Workload(dim=3, channels=4, log2_table_size=10, growth=1.4, batch=512, points=1000)
+
+needs_drjit = pytest.mark.skipif(drjit_peer.why_not() is not None, reason=str(drjit_peer.why_not()))
+
+
+# ---- timing
+
+
+def test_a_spread_is_median_and_quartiles():
+    assert timing.spread([3.0, 1.0, 2.0, 5.0, 4.0]) == timing.Spread(3.0, 2.0, 4.0)
+    assert timing.spread([7.0]) == timing.Spread(7.0, 7.0, 7.0)
+
+
+def test_ratios_are_taken_within_a_round():
+    # The machine slows down in the last round, for both alike.
+    assert timing.ratios([4.0, 4.0, 40.0], [1.0, 1.0, 10.0]) == timing.Spread(4.0, 4.0, 4.0)
+
+
+def test_engines_run_in_turn():
+    order = []
+    measures = {name: lambda name=name: order.append(name) or float(len(order)) for name in "ABC"}
+    values = timing.interleave(measures, rounds=2, pause=0)
+    assert "".join(order) == "ABCABC"
+    assert values == {"A": [1, 4], "B": [2, 5], "C": [3, 6]}
+
+
+def test_a_slice_lasts_as_long_as_asked_and_leaves_its_first_call_out():
+    calls = []
+    seconds = timing.seconds_per_call(lambda: calls.append(0), 0.01)()
+    assert 0.01 <= seconds * (len(calls) - 1) < 0.1
+
+
+def test_the_fastest_variant_is_that_of_the_least_median():
+    values = {"a": [1.0, 9.0, 9.0], "b": [2.0, 2.0, 20.0]}
+    assert timing.fastest(values, ["a", "b"]) == "b"
+
+
+# ---- peers
+
+
+@pytest.mark.parametrize("work", [PICTURE, SCENE], ids=["2d", "3d"])
+@pytest.mark.parametrize("lookup", LOOKUPS)
+def test_plain_torch_has_the_values_and_gradients_of_the_kernels(work, lookup):
+    generator = torch.Generator().manual_seed(5)
+    coords = torch.rand(700, work.dim, generator=generator)
+    coords[:2] = torch.tensor([[0.0], [1.0]])  # the borders, where rows of dense levels wrap
+    targets = torch.rand(700, work.channels, generator=generator)
+    field = TorchField(work, lookup)
+    with torch.no_grad():
+        field.grid.table.copy_(torch.randn(field.grid.table.shape, generator=generator))
+    table = field.grid.table.detach().clone().requires_grad_()
+    params = work.weights()[1].requires_grad_()
+    values = ops.grid_mlp(coords, table, params, work.grid, work.mlp())
+    # At a resolution of 2000 a float32 position is known to 1e-4 of a cell.
+    torch.testing.assert_close(field(coords), values, rtol=1e-3, atol=1e-3)
+
+    torch.nn.functional.mse_loss(values, targets).backward()
+    torch.nn.functional.mse_loss(field(coords), targets).backward()
+    weights = torch.cat([gradient(weight).flatten() for weight in field.weights])
+    for theirs, ours in [(weights, params), (gradient(field.grid.table), table)]:
+        assert (theirs - gradient(ours)).norm() < 1e-3 * gradient(ours).norm()
+
+
+def gradient(parameter):
+    assert parameter.grad is not None
+    return parameter.grad
+
+
+def losses(engine, steps=6):
+    return torch.tensor([float(engine.step(i)) for i in range(steps)])
+
+
+@pytest.fixture(scope="module")
+def own_losses():
+    return losses(FusedEngine(PICTURE))
+
+
+def test_training_steps_fall_at_all():
+    result = losses(FusedEngine(PICTURE), 40)
+    assert result[-5:].mean() < 0.5 * result[0]
+
+
+@pytest.mark.parametrize("lookup", LOOKUPS)
+def test_plain_torch_has_our_loss_curve(own_losses, lookup):
+    torch.testing.assert_close(losses(TorchPeer(PICTURE, lookup)), own_losses, rtol=2e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_users_own_loop_has_our_loss_curve(own_losses, fused):
+    result = losses(LoopEngine(PICTURE, fused=fused))
+    torch.testing.assert_close(result, own_losses, rtol=2e-3, atol=1e-5)
+
+
+@needs_drjit
+@pytest.mark.parametrize("frozen", [False, True], ids=["traced", "frozen"])
+def test_drjit_has_our_loss_curve(own_losses, frozen):
+    # Not to the last digit: its rows beyond the borders of the grid are others.
+    result = losses(drjit_peer.DrjitPeer(PICTURE, frozen=frozen))
+    torch.testing.assert_close(result, own_losses, rtol=1e-2, atol=1e-4)
+
+
+@needs_drjit
+@pytest.mark.parametrize("work", [PICTURE, SCENE], ids=["2d", "3d"])
+def test_drjit_has_our_values_inside(work):
+    inside = ((work.coords > 0.05) & (work.coords < 0.93)).all(1)
+    ours = FusedEngine(work).infer()
+    theirs = drjit_peer.DrjitPeer(work, frozen=False).values()
+    error = (theirs - ours)[inside].abs()
+    assert error.max() < 2e-3 * ours.abs().max()
+
+
+def test_plain_torch_infers_what_the_module_does():
+    ours = FusedEngine(PICTURE).infer()
+    theirs = TorchPeer(PICTURE, "index").infer()
+    assert theirs.shape == (32 * 32, 3)
+    torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-8)
+
+
+# ---- rows
+
+
+def synthetic(work=PICTURE):
+    """A contest with timings made up: peers in two variants, of which the second is faster."""
+    contest = Contest(work, rounds=3)
+    contest.variants = {
+        "fields": ["fields: "],
+        "fields bf16": ["fields bf16: "],
+        "torch.compile": ["torch.compile: a", "torch.compile: b"],
+    }
+    contest.values = {
+        "float32": [1e9, 1e9, 0.5e9],
+        "bf16": [4e9, 4e9, 2e9],
+        "fields: ": [0.01, 0.01, 0.02],
+        "fields bf16: ": [0.005, 0.005, 0.01],
+        "torch.compile: a": [0.09, 0.09, 0.18],
+        "torch.compile: b": [0.05, 0.04, 0.10],
+    }
+    contest.absent = {"drjit": "drjit is not installed; pip install drjit"}
+    return contest
+
+
+def test_figures_follow_from_the_timings():
+    contest = synthetic()
+    rows = contest.rows("2D training step", samples=1000, multiply_adds=4000)
+    contest.compare(rows, "fields bf16", "times_float32", "fields")
+    fused, bf16, compiled, drjit = rows
+    assert fused["samples_per_second"] == pytest.approx(1e5)
+    assert fused["times_compile"] == pytest.approx(5)
+    assert fused["times_compile_q1"] == pytest.approx(4.5)
+    assert fused["share_of_peak"] == pytest.approx(4000 * 1e5 / 1e9)
+    assert bf16["share_of_peak"] == pytest.approx(4000 * 2e5 / 4e9)
+    assert bf16["times_float32"] == pytest.approx(2)
+    assert compiled["variant"] == "b"
+    assert compiled["samples_per_second"] == pytest.approx(1000 / 0.05)
+    assert drjit == {
+        "work": "2D training step",
+        "engine": "drjit",
+        "absent": "drjit is not installed; pip install drjit",
+    }
+
+
+def test_a_peer_that_fails_is_named_with_its_reason():
+    contest = Contest(PICTURE, rounds=1, quick=True)
+
+    def broken():
+        raise RuntimeError("no compiler\nand more")
+
+    contest._try("torch.compile", "default", "step", broken)
+    (row,) = contest.rows("2D inference", 1, 1)
+    assert row["absent"] == "RuntimeError: no compiler"
+
+
+def test_modes_of_the_compiler_are_those_that_torch_knows():
+    known = torch._inductor.list_mode_options()
+    assert {mode for mode, _ in COMPILED} <= known.keys()
+
+
+def check_rows(rows):
+    """Every row is of the form {"work", "engine", and figures}, ready for JSON."""
+    assert rows
+    for row in rows:
+        assert isinstance(row["work"], str) and isinstance(row["engine"], str)
+        for name, value in row.items():
+            if not isinstance(value, str):
+                assert isinstance(value, (int, float)), name
+                assert value == value and abs(value) < float("inf"), name
+    assert json.loads(json.dumps(rows)) == rows
+
+
+@pytest.mark.parametrize("name", ["train", "infer", "mlp"])
+def test_a_group_gives_rows(name):
+    found = measure(name, rounds=2, threads=None, quick=True)
+    check_rows(found["rows"])
+    own = [row for row in found["rows"] if row["engine"] == "fields"]
+    assert own and own[0]["samples_per_second"] > 0 and 0 < own[0]["share_of_peak"]
+    assert found["machine"]["kernels"] == ops.ACTIVE.cpu
+
+
+def test_every_group_of_the_command_can_be_measured():
+    assert kernels.GROUPS.keys() == GROUPS.keys()
+
+
+def command(*arguments):
+    environment = {k: v for k, v in os.environ.items() if k != "FIELDS_CPU"}
+    return subprocess.run(
+        [sys.executable, "-m", "fields", "bench", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+
+
+@pytest.mark.skipif(ops.ACTIVE.cpu == "base", reason="this processor has no AVX2")
+def test_the_command_prints_one_json_object_and_forces_avx2():
+    done = command("kernels", "--quick", "--json", "--only", "avx2")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result.keys() == {"machine", "commit", "rows"}
+    assert result["machine"]["kernels"] == "avx2"
+    check_rows(result["rows"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("kernels", "--rounds", "2"), "--rounds"),
+        (("kernels", "--threads", "0"), "--threads"),
+        (("kernels", "--only", "cuda"), "cuda"),
+        (("image", "--seeds", "0"), "--seeds"),
+        (("image", "no/such/folder"), "no/such/folder"),
+    ],
+)
+def test_wrong_options_get_a_line(arguments, word):
+    done = command(*arguments)
+    assert done.returncode == 2 and not done.stdout
+    assert len(done.stderr.splitlines()) == 1 and word in done.stderr
+
+
+def test_the_table_shows_medians_and_quartiles(capsys):
+    contest = synthetic()
+    rows = contest.rows("2D training step", 1000, 4000)
+    about = {**machine.describe(1), "busy_before": 0.5}
+    report.kernels({"machine": about, "commit": "0123456789abcdef", "rows": rows})
+    out = capsys.readouterr().out
+    assert "5.00 (4.50-5.00)" in out
+    assert "fastest as b" in out and "absent: drjit is not installed" in out
+    assert "not to be quoted" in out
+
+
+# ---- pictures
+
+
+def fits(*seconds, ended_by="target"):
+    return [
+        {"seconds": s, "wall_seconds": s + 2, "ended_by": ended_by, "parameters": 9, "psnr": 30}
+        for s in seconds
+    ]
+
+
+def test_a_target_that_half_the_fits_missed_has_no_median():
+    missed = fits(10.0, ended_by="seconds")
+    both = image.Fitted("a", {30.0: fits(1.0, 3.0, 2.0), 40.0: fits(4.0) + missed}, {}, 10.0)
+    reached, not_reached = both.rows()
+    assert (reached["seconds"], reached["seconds_q1"], reached["reached"]) == (2.0, 1.5, 3)
+    assert "seconds" not in not_reached
+    assert (not_reached["fits"], not_reached["reached"]) == (2, 1)
+    check_rows([reached, not_reached])
+
+
+def test_means_are_of_what_every_picture_reached():
+    rows = image.Fitted("a", {30.0: fits(1.0), 35.0: fits(2.0)}, {}, 9.0).rows()
+    rows += image.Fitted(
+        "b", {30.0: fits(3.0), 35.0: fits(9.0, ended_by="seconds")}, {}, 9.0
+    ).rows()
+    (mean,) = image.means(rows, 2)
+    assert (mean["target"], mean["seconds"], mean["picture"]) == (30.0, 2.0, "mean of all")
+
+
+def test_budgets_halve_down_to_the_least():
+    seen = []
+
+    def fit(source, **flags):
+        seen.append(flags)
+        return {**fits(1.0)[0], "steps": 5}
+
+    options = SimpleNamespace(targets=[30.0], seconds=1.0, seeds=2)
+    found = image.measure("a", "a.png", fit, options)
+    assert [flags.get("seed") for flags in seen[:2]] == [0, 1]
+    assert list(found.after) == [0.25, 0.5, 1.0]
+    check_rows(found.rows())
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_the_plot_is_a_picture(tmp_path, count):
+    rows = []
+    for i in range(count):
+        after = {0.5: {**fits(0.5)[0], "steps": 1}, 1.0: {**fits(1.0)[0], "psnr": 33, "steps": 2}}
+        rows += image.Fitted(f"picture {i}", {30.0: fits(0.4 + i)}, after, 9.0).rows()
+    if count > 1:
+        rows += image.means(rows, count)
+    plot.save(tmp_path / "plot.png", rows)
+    with Image.open(tmp_path / "plot.png") as picture:
+        assert picture.size == (1200, 750)
+    assert [path.name for path in tmp_path.iterdir()] == ["plot.png"]
+
+
+def test_pictures_are_fitted_by_the_command(tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (24, 16), (200, 40, 90)).save(tmp_path / "in" / "red.png")
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    done = command(
+        *("image", str(tmp_path / "in"), "--json", "--plot", str(tmp_path / "p.png")),
+        *("--seconds", "0.2", "--seeds", "1", "--targets", "10"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "left out: " in done.stderr and "notes.txt" in done.stderr
+    result = json.loads(done.stdout)
+    check_rows(result["rows"])
+    assert [row["work"] for row in result["rows"]] == ["red.png to 10 dB", "red.png after 0.2 s"]
+    assert (tmp_path / "p.png").is_file()
+
+
+# ---- the machine
+
+
+def test_the_machine_is_described():
+    about = machine.describe(2)
+    assert about["threads"] == 2 and about["torch"] == torch.__version__
+    assert about["busy_before"] is None or 0 <= about["busy_before"] <= 1
+    assert json.loads(json.dumps(about)) == about
+
+
+def test_a_commit_is_a_hash_or_nothing():
+    commit = machine.commit()
+    assert commit is None or len(commit.removesuffix("+")) == 40
