@@ -1,4 +1,4 @@
-"""How a fit shows where it stands: a bar on a terminal, plain lines elsewhere, or nothing."""
+"""How a fit shows where it stands: a bar, a line in a notebook, plain lines elsewhere, or nothing."""
 
 import contextlib
 import sys
@@ -89,11 +89,40 @@ class Bar:
         self.bar.stop()
 
 
+class Cell:
+    """A line below a notebook's cell that is written anew; rich's bar would need ipywidgets."""
+
+    def __init__(self):
+        self.line = None
+        self.last = 0.0
+
+    def say(self, line: str) -> None:
+        print(line)
+
+    def advance(self, done: float, seconds: float, rate: float, score: float) -> None:
+        if seconds - self.last >= 0.2:
+            self.last = seconds
+            self._write(f"{100 * done:3.0f} %  {_figures(done, seconds, rate, score)}")
+
+    def close(self) -> None:
+        if self.line is not None:
+            self._write("")
+
+    def _write(self, text: str) -> None:
+        from IPython.display import display
+
+        content = {"text/plain": text}
+        if self.line is None:
+            self.line = display(content, raw=True, display_id=True)
+        else:
+            self.line.update(content, raw=True)
+
+
 def choose() -> Progress:
-    """What suits the place: a bar on a terminal or in a notebook, else nothing."""
-    if _in_notebook() or sys.stderr.isatty():
-        return Bar()
-    return Silent()
+    """What suits the place: a bar on a terminal, a line in a notebook, else nothing."""
+    if _in_notebook():
+        return Cell()
+    return Bar() if sys.stderr.isatty() else Silent()
 
 
 def _in_notebook() -> bool:
