@@ -1,4 +1,4 @@
-"""How a fit shows where it stands: a bar, a line in a notebook, plain lines elsewhere, or nothing."""
+"""How a fit shows where it stands: a bar, a line in a notebook, plain lines, or nothing."""
 
 import contextlib
 import sys
