@@ -39,7 +39,8 @@ class Standing:
         step: steps taken since the run began.
         seconds: of training, over all sessions of the run.
         loss: mean over the last batches.
-        score: the last true score, if a target asked for one.
+        score: the true score, once it has reached the target.
+        check_seconds: of this session, in checks that found the target not reached.
         done: share of the fit that lies behind.
     """
 
@@ -47,6 +48,7 @@ class Standing:
     seconds: float = 0.0
     loss: float = math.nan
     score: float | None = None
+    check_seconds: float = 0.0
     done: float = 0.0
 
 
@@ -105,11 +107,12 @@ def run(
             losses.clear()
             last_read = now
             observer.advance(standing)
-            score = None if reason else watch.reached(standing.loss)
-            if score is not None:
-                standing.score = score
-                if plan.stop.target is not None and score >= plan.stop.target:
-                    reason = "target"
+            if not reason:
+                standing.score = watch.reached(standing.loss)
+                standing.check_seconds = watch.spent
+                if standing.score is not None:
+                    # The weights are final since before the score was taken, which does not count.
+                    return "target"
             if not reason and now - last_saved > pause:
                 observer.checkpoint(standing)
                 last_saved = time.perf_counter()

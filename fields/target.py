@@ -3,33 +3,41 @@
 import time
 from typing import Protocol
 
-CHECK_SHARE = 0.05  # of the wall time may go into checks
-BLIND_SHARE = 0.02  # of it into checks that the batch loss does not ask for: the guess may be wrong
+CHECK_SHARE = 0.05  # of the wall time may go into checks that find the target not reached
+BLIND_SHARE = 0.02  # of it into checks that the batch loss does not ask for: its guess may be wrong
 
 
 class Scorer(Protocol):
-    def score(self) -> float:
-        """The score of the field as it is, on the whole signal."""
-        ...
-
     def estimate(self, loss: float) -> float:
         """The score that a mean batch loss lets one expect."""
         ...
 
-    def check_seconds(self) -> float:
-        """A guess, before the first check, of what one costs."""
+    def sampled_score(self) -> float:
+        """The score of the field as it is on a part of the signal, rather too low than too high."""
+        ...
+
+    def sampled_seconds(self) -> float:
+        """A guess, before the first, of what a sampled score costs."""
+        ...
+
+    def score(self) -> float:
+        """The score of the field as it is, on the whole signal."""
         ...
 
 
 class TargetWatch:
-    """Compares the running batch loss with a target and checks the true score when they meet.
+    """Compares the running batch loss with a target, then a sample, then the whole signal.
 
-    Checks are part of the training clock and take at most CHECK_SHARE of the wall time.
+    Each stage costs more and is right more often. The last one is nearly always the last of the
+    fit, and then takes the place of nothing but the final score.
 
     Args:
         target: the score to reach, or None.
-        scorer: gives the true score, and a guess of it from the batch loss.
+        scorer: gives the scores.
         started: `time.perf_counter()` when the wall clock began.
+
+    Attributes:
+        spent: seconds that went into checks which found the target not reached.
     """
 
     def __init__(self, target: float | None, scorer: Scorer, started: float):
@@ -37,23 +45,31 @@ class TargetWatch:
         self.scorer = scorer
         self.started = started
         self.spent = 0.0
-        self.cost: float | None = None
-        self.offset = 0.0  # of the last true score over its guess
+        self._cost: float | None = None  # of the last sampled score
+        self._offset = 0.0  # of the last sampled score over its estimate
 
     def reached(self, loss: float) -> float | None:
-        """The true score if a check was made now, else None."""
+        """The true score, if it was looked at and has the target; else None.
+
+        Args:
+            loss: mean of the last batches.
+        """
         if self.target is None:
             return None
-        if self.cost is None:
-            self.cost = self.scorer.check_seconds()
         guess = self.scorer.estimate(loss)
-        near = guess + self.offset >= self.target
-        share = CHECK_SHARE if near else BLIND_SHARE
+        near = guess + self._offset >= self.target
+        cost = self.scorer.sampled_seconds() if self._cost is None else self._cost
         begin = time.perf_counter()
-        if self.spent + self.cost > share * (begin - self.started):
+        affordable = (CHECK_SHARE if near else BLIND_SHARE) * (begin - self.started)
+        if self.spent + cost > affordable:
             return None
-        score = self.scorer.score()
-        self.cost = time.perf_counter() - begin
-        self.spent += self.cost
-        self.offset = score - guess
-        return score
+        sampled = self.scorer.sampled_score()
+        self._cost = time.perf_counter() - begin
+        self._offset = sampled - guess
+        if sampled >= self.target:
+            score = self.scorer.score()
+            if score >= self.target:
+                return score
+            self._offset += score - sampled
+        self.spent += time.perf_counter() - begin
+        return None

@@ -61,6 +61,17 @@ def test_the_score_of_a_field_is_that_of_the_picture_it_draws(dtype, channels):
     assert drawn.dtype == dtype and score(signal.picture, drawn)["psnr"] < 45
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_sampled_score_is_the_score_and_of_few_pixels_close_to_it(dtype, channels, monkeypatch):
+    signal = PictureSignal(as_picture(channels=channels, dtype=dtype), CPU)
+    field = Oracle(signal, error=0.02)
+    field.values += 0.02 * torch.randn(field.values.shape)
+    assert signal.sampled_psnr(field) == pytest.approx(signal.psnr(field), abs=1e-3)
+    monkeypatch.setattr("fields.signals.picture.SAMPLED_PIXELS", 1200)
+    assert signal.sampled_psnr(field) == pytest.approx(signal.psnr(field), abs=0.8)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_pixels_survive_the_way_to_values_and_back(dtype):
     original = as_picture(channels=4, dtype=dtype)

@@ -13,6 +13,10 @@ from fields.pictures import Picture, PictureScore
 from fields.render import bands
 from fields.signals.picture_space import PictureSpace
 
+SAMPLED_PIXELS = 1 << 18
+SAMPLED_MARGIN = 0.05  # dB: about two standard deviations of the PSNR of so many pixels
+SAMPLED_SEED = 2**31 - 2  # batches of the training are of other seeds, in practice
+
 
 class PictureSignal:
     """The pixels of a picture on a device.
@@ -74,6 +78,25 @@ class PictureSignal:
         """The PSNR that a mean squared error of values lets one expect; exact for plain pictures
         but for the rounding."""
         return -10 * math.log10(max(loss, 1e-12))
+
+    @property
+    def sampled(self) -> int:
+        """Pixels of `sampled_psnr`."""
+        return min(SAMPLED_PIXELS, math.prod(self.shape))
+
+    def sampled_psnr(self, field: nn.Module) -> float:
+        """As `psnr`, on pixels drawn from all over the picture, less a margin for their choice.
+
+        Of a picture of no more than SAMPLED_PIXELS it takes each, and no margin.
+        """
+        coords, targets = self.batch(self.sampled, SAMPLED_SEED, 1)
+        with torch.inference_mode():
+            values = field(coords).float().cpu().numpy()
+        drawn, true = (self.space.to_pixels(v[None]) for v in (values, targets.cpu().numpy()))
+        score = PictureScore(Picture(true, self.name, "png"))
+        score.add(0, drawn)
+        margin = SAMPLED_MARGIN if self.sampled < math.prod(self.shape) else 0.0
+        return score.psnr - margin
 
     def psnr(self, field: nn.Module) -> float:
         """PSNR in dB of the field on every pixel, clamped and rounded; see PictureScore."""
