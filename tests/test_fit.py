@@ -499,3 +499,16 @@ def test_a_picture_may_come_from_a_file_of_any_name(tmp_path, monkeypatch):
     run = fields.fit(path, steps=1, **TINY)
     assert run.path.parent.name == "runs" and "\n" not in run.path.name
     assert fields.load(run.path).source().pixels.shape == (40, 56, 3)
+
+
+def test_a_picture_made_smaller_is_fitted_and_scored_as_such(tmp_path):
+    from fields.signals.picture_score import score
+
+    write_picture(tmp_path / "a.png", picture())
+    run = fields.fit(tmp_path / "a.png", out=tmp_path / "run", steps=9, downscale=2, **TINY)
+    assert run.render().shape == (20, 28, 3)
+    assert score(run.source(), run.render())["psnr"] == run.metrics["psnr"]
+    with pytest.raises(FieldsError, match="--downscale 2"):
+        fields.fit(tmp_path / "a.png", out=run.path, steps=12, resume=True)
+    again = fields.fit(tmp_path / "a.png", out=run.path, steps=12, resume=True, downscale=2)
+    assert again.metrics["steps"] == 12
