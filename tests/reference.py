@@ -16,12 +16,12 @@ import torch
 
 PRIMES = (1, 2654435761, 805459861, 3674653429)
 ACTIVATIONS = {
-    0: lambda z: z,
-    1: torch.relu,
-    2: torch.sin,
-    3: torch.sigmoid,
-    4: torch.nn.functional.softplus,
-    5: torch.exp,
+    "none": lambda z: z,
+    "relu": torch.relu,
+    "sine": torch.sin,
+    "sigmoid": torch.sigmoid,
+    "softplus": torch.nn.functional.softplus,
+    "exp": torch.exp,
 }
 
 

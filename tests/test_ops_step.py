@@ -3,7 +3,7 @@
 import pytest
 import reference
 import torch
-from test_ops_mlp import GRID, make_field, twin
+from test_ops_mlp import GRID, make_field
 
 from fields import ops
 
@@ -51,7 +51,7 @@ def test_the_fused_step_equals_autograd_and_torchs_adam(loss, weight_decay, widt
     settings = {"lr_table": 1e-2, "lr_params": 5e-3, "weight_decay": weight_decay, "eps": 1e-8}
     fused = Fused(table, params, spec)
     trainer = reference.Trainer(
-        table.double(), params.double(), GRID, twin(spec), betas=BETAS, loss=loss, **settings
+        table.double(), params.double(), GRID, spec, betas=BETAS, loss=loss, **settings
     )
     for _ in range(5):
         value = fused.step(coords, targets, loss=loss, **settings)
@@ -78,7 +78,7 @@ def test_the_fused_step_fits_every_grid(dim, features, smoothstep):
     settings = {"lr_table": 1e-2, "lr_params": 5e-3, "eps": 1e-3}
     fused = Fused(table, params, spec, grid, dim)
     trainer = reference.Trainer(
-        table.double(), params.double(), grid, twin(spec), betas=BETAS, **settings
+        table.double(), params.double(), grid, spec, betas=BETAS, **settings
     )
     for _ in range(3):
         fused.step(coords, targets, **settings)
@@ -96,7 +96,7 @@ def test_the_fused_step_takes_any_number_of_samples(count, depth):
     settings = {"lr_table": 1e-2, "lr_params": 5e-3, "eps": 1e-3}
     fused = Fused(table, params, spec)
     trainer = reference.Trainer(
-        table.double(), params.double(), GRID, twin(spec), betas=BETAS, **settings
+        table.double(), params.double(), GRID, spec, betas=BETAS, **settings
     )
     for _ in range(2):
         value = fused.step(coords, targets, **settings)

@@ -38,12 +38,16 @@ inline Grid make_grid(int dim, int num_levels, int base_resolution, double growt
   Grid grid{};
   grid.num_levels = num_levels;
   grid.smoothstep = smoothstep;
-  const float log2_growth = std::log2(static_cast<float>(growth));
+  // Rounded from double: the sizes must be those of fields/grid_levels.py to the last bit.
+  const float log2_growth =
+      static_cast<float>(std::log2(static_cast<double>(static_cast<float>(growth))));
   const uint64_t limit = uint64_t(1) << log2_table_size;
   for (int l = 0; l < num_levels; ++l) {
     GridLevel& level = grid.level[l];
-    level.scale =
-        std::exp2(static_cast<float>(l) * log2_growth) * static_cast<float>(base_resolution) - 1.0f;
+    const double exponent = static_cast<float>(l) * log2_growth;
+    const float power = static_cast<float>(std::exp2(exponent));
+    level.scale = power * static_cast<float>(base_resolution);
+    level.scale -= 1.0f;
     level.resolution = static_cast<uint32_t>(std::ceil(level.scale)) + 1;
     uint64_t vertices = 1;
     for (int d = 0; d < dim && vertices <= limit; ++d) vertices *= level.resolution;

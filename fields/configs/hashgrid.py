@@ -2,10 +2,10 @@
 
 import itertools
 import math
-import struct
 from dataclasses import dataclass
 from typing import Any
 
+from fields import grid_levels
 from fields.configs.base import Config, TooSmall, setting
 
 
@@ -34,11 +34,8 @@ class HashGridConfig(Config):
 
     @property
     def parameters(self) -> int:
-        rows = sum(
-            level_rows(
-                self.dim, self.num_levels, self.base_resolution, self.growth, self.log2_table_size
-            )
-        )
+        resolutions = grid_levels.resolutions(self.num_levels, self.base_resolution, self.growth)
+        rows = sum(grid_levels.rows(r, self.dim, self.log2_table_size) for r in resolutions)
         sizes = [self.num_levels * self.features_per_level, *[self.width] * self.depth]
         sizes.append(self.channels)
         layers = sum(n * m for n, m in itertools.pairwise(sizes))
@@ -110,22 +107,3 @@ def _ladder(shape: tuple[int, ...], options: dict[str, Any]) -> list[dict[str, A
         {name: value for name, value in zip(names, step, strict=True) if name not in options}
         for step in ladder
     ]
-
-
-def level_rows(
-    dim: int, num_levels: int, base_resolution: int, growth: float, log2_table_size: int
-) -> list[int]:
-    """Rows of each level's table, by the rule of csrc/maths/hash_grid.h, in its float32 steps."""
-    log2_growth = _float32(math.log2(_float32(growth)))
-    limit = 1 << log2_table_size
-    rows = []
-    for level in range(num_levels):
-        power = _float32(2.0 ** _float32(level * log2_growth)) if growth > 1 else 1.0
-        scale = _float32(_float32(power * base_resolution) - 1.0)
-        resolution = math.ceil(scale) + 1
-        rows.append(min((resolution**dim + 7) // 8 * 8, limit))
-    return rows
-
-
-def _float32(value: float) -> float:
-    return struct.unpack("f", struct.pack("f", value))[0]

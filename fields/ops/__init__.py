@@ -1,0 +1,39 @@
+"""The compiled ops with their shapes, checks and derivatives. The only user of torch.ops.fields.
+
+Schemas stand in csrc/schemas.cpp, kernels in csrc/cpu and csrc/cuda. Ops take float32 or float64
+(the slow reference instance), on the device of their inputs. On a CPU every op gives the same bits
+for any number of threads.
+"""
+
+from fields import extension
+from fields.ops.hash_grid import hash_grid, hash_grid_with_grad
+from fields.ops.mlp import grid_mlp, mlp
+from fields.ops.specs import ACTIVATIONS, PRECISIONS, GridSpec, MlpSpec
+from fields.ops.training import (
+    LOSSES,
+    adam_step,
+    fma_peak,
+    grid_mlp_step,
+    sample_pixels,
+    step_workspace,
+)
+
+ACTIVE = extension.load()
+
+__all__ = [
+    "ACTIVATIONS",
+    "ACTIVE",
+    "LOSSES",
+    "PRECISIONS",
+    "GridSpec",
+    "MlpSpec",
+    "adam_step",
+    "fma_peak",
+    "grid_mlp",
+    "grid_mlp_step",
+    "hash_grid",
+    "hash_grid_with_grad",
+    "mlp",
+    "sample_pixels",
+    "step_workspace",
+]
