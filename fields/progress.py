@@ -2,9 +2,36 @@
 
 import contextlib
 import sys
+from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 LINE_SECONDS = 5.0  # between two plain lines
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Where a fit stands.
+
+    Attributes:
+        done: share of it that lies behind, from 0 to 1.
+        seconds: of training so far.
+        rate: samples a second.
+        score: what the last batches let one expect, in dB.
+        target: score that ends the fit; when it will be reached is not known.
+    """
+
+    done: float
+    seconds: float
+    rate: float
+    score: float
+    target: float | None = None
+
+    def __str__(self) -> str:
+        pace = f"{self.rate / 1e6:.2f} M samples/s"
+        if self.target is not None:
+            return f"{pace}  {self.score:.1f} of {self.target:g} dB  {duration(self.seconds)}"
+        left = self.seconds * (1 - self.done) / self.done if self.done > 0 else 0.0
+        return f"{pace}  {self.score:.1f} dB  {duration(left)} left"
 
 
 class Progress(Protocol):
@@ -14,10 +41,7 @@ class Progress(Protocol):
         """A line for the reader: what will be done, or what is worth knowing."""
         ...
 
-    def advance(self, done: float, seconds: float, rate: float, score: float) -> None:
-        """`done` of the fit lies behind, from 0 to 1, after `seconds`, at `rate` samples a second;
-        `score` is what the last batches let one expect, in dB."""
-        ...
+    def advance(self, figures: Figures) -> None: ...
 
     def close(self) -> None: ...
 
@@ -26,7 +50,7 @@ class Silent:
     def say(self, line: str) -> None:
         pass
 
-    def advance(self, done: float, seconds: float, rate: float, score: float) -> None:
+    def advance(self, figures: Figures) -> None:
         pass
 
     def close(self) -> None:
@@ -44,10 +68,10 @@ class Lines:
         with contextlib.suppress(OSError, ValueError):  # a closed pipe must not end a fit
             print(line, file=self.stream, flush=True)
 
-    def advance(self, done: float, seconds: float, rate: float, score: float) -> None:
-        if seconds - self.last >= LINE_SECONDS:
-            self.last = seconds
-            self.say(f"{100 * done:3.0f} %  {_figures(done, seconds, rate, score)}")
+    def advance(self, figures: Figures) -> None:
+        if figures.seconds - self.last >= LINE_SECONDS:
+            self.last = figures.seconds
+            self.say(f"{100 * figures.done:3.0f} %  {figures}")
 
     def close(self) -> None:
         pass
@@ -75,15 +99,14 @@ class Bar:
     def say(self, line: str) -> None:
         self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def advance(self, done: float, seconds: float, rate: float, score: float) -> None:
+    def advance(self, figures: Figures) -> None:
         if self.task is None:
             self.bar.start()
             self.task = self.bar.add_task("", total=1.0, figures="")
-        elif seconds - self.last < 0.1:
+        elif figures.seconds - self.last < 0.1:
             return
-        self.last = seconds
-        figures = _figures(done, seconds, rate, score)
-        self.bar.update(self.task, completed=done, figures=figures, refresh=True)
+        self.last = figures.seconds
+        self.bar.update(self.task, completed=figures.done, figures=str(figures), refresh=True)
 
     def close(self) -> None:
         self.bar.stop()
@@ -99,10 +122,10 @@ class Cell:
     def say(self, line: str) -> None:
         print(line)
 
-    def advance(self, done: float, seconds: float, rate: float, score: float) -> None:
-        if seconds - self.last >= 0.2:
-            self.last = seconds
-            self._write(f"{100 * done:3.0f} %  {_figures(done, seconds, rate, score)}")
+    def advance(self, figures: Figures) -> None:
+        if figures.seconds - self.last >= 0.2:
+            self.last = figures.seconds
+            self._write(f"{100 * figures.done:3.0f} %  {figures}")
 
     def close(self) -> None:
         if self.line is not None:
@@ -129,11 +152,6 @@ def _in_notebook() -> bool:
     interactive = sys.modules.get("IPython")
     shell = interactive.get_ipython() if interactive else None
     return type(shell).__name__ == "ZMQInteractiveShell"
-
-
-def _figures(done: float, seconds: float, rate: float, score: float) -> str:
-    left = seconds * (1 - done) / done if done > 0 else 0.0
-    return f"{rate / 1e6:.2f} M samples/s  {score:.1f} dB  {duration(left)} left"
 
 
 def duration(seconds: float) -> str:

@@ -23,7 +23,7 @@ from fields.pictures import Picture, png
 from fields.pictures.naming import shown
 from fields.pictures.replacing import replacing
 from fields.plan import Plan
-from fields.progress import Progress
+from fields.progress import Figures, Progress
 from fields.runs import Run, displayed
 from fields.signals.downscale import downscale
 from fields.signals.picture import PictureSignal
@@ -98,7 +98,10 @@ class Session:
     def advance(self, standing: Standing) -> None:
         seconds = max(standing.seconds, 1e-9)
         expected = self.estimate(standing.loss)
-        self.progress.advance(min(standing.done, 1.0), seconds, self._rate(), expected)
+        target = self.plan.stop.target
+        done = standing.done if target is None else max(standing.done, expected / target)
+        done = min(max(done, 0.0), 1.0)
+        self.progress.advance(Figures(done, seconds, self._rate(), expected, target))
         if seconds >= self._next_line:
             self._next_line = seconds + max(0.1, _LOG_SHARE * seconds)
             self._note("progress", loss=standing.loss, expected_psnr=round(expected, 3))
