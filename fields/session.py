@@ -89,8 +89,7 @@ class Session:
                 self.progress.close()
             if caught:
                 self._keep()
-                message = f"stopped by {reason} at step {self.standing.step}"
-                raise Interrupted(f"{message}; {self._what_is_kept()}", caught[0])
+                raise Interrupted(f"stopped by {reason}; {self._what_is_kept()}", caught[0])
             return self._finish(reason)
 
     # What the loop tells and asks
