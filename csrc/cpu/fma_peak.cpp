@@ -3,9 +3,9 @@
 
 #include <chrono>
 
+#include "cpu/pack.h"
 #include "cpu/parallel.h"
 #include "cpu/tensors.h"
-#include "cpu/pack.h"
 
 namespace fields {
 namespace {

@@ -1,7 +1,7 @@
 // The hash grid over one tile and one level, for every (dimension, features a level) pair.
 //
-// x is [D][kTile] with coordinates in [0, 1]; features are [F][kTile]; a jacobian is [F * D][kTile],
-// feature major. `level_table` points to the level's first row.
+// x is [D][kTile] with coordinates in [0, 1]; features are [F][kTile]; a jacobian is [F *
+// D][kTile], feature major. `level_table` points to the level's first row.
 #pragma once
 
 #include "cpu/matrix.h"
@@ -23,8 +23,8 @@ struct GridKernels {
   void (*scatter_with_grad)(const GridLevel&, bool smoothstep, const S* x, const S* grad,
                             const S* grad_jacobian, S* level_grad);
   // grad_x [D][kTile] += J_x^T grad
-  void (*coords)(const GridLevel&, bool smoothstep, const S* level_table, const S* x,
-                 const S* grad, S* grad_x);
+  void (*coords)(const GridLevel&, bool smoothstep, const S* level_table, const S* x, const S* grad,
+                 S* grad_x);
   void (*coords_with_grad)(const GridLevel&, bool smoothstep, const S* level_table, const S* x,
                            const S* grad, const S* grad_jacobian, S* grad_x);
 };

@@ -170,7 +170,7 @@ struct GridTile {
 template <class V, int D, int F>
 GridKernels<ScalarOf<V>> kernels_of_tile() {
   using T = GridTile<D, F, V>;
-  return {T::encode,  T::encode_with_grad, T::scatter, T::scatter_with_grad,
+  return {T::encode, T::encode_with_grad, T::scatter, T::scatter_with_grad,
           T::coords, T::coords_with_grad};
 }
 
@@ -192,14 +192,14 @@ GridKernels<ScalarOf<V>> kernels_of_features(int features) {
 
 }  // namespace fields
 
-#define FIELDS_GRID_KERNELS(D)                                       \
-  namespace fields {                                                 \
-  template <>                                                        \
-  GridKernels<float> grid_kernels_of<float, D>(int features) {       \
-    return kernels_of_features<Pack, D>(features);                   \
-  }                                                                  \
-  template <>                                                        \
-  GridKernels<double> grid_kernels_of<double, D>(int features) {     \
-    return kernels_of_features<double, D>(features);                 \
-  }                                                                  \
+#define FIELDS_GRID_KERNELS(D)                                   \
+  namespace fields {                                             \
+  template <>                                                    \
+  GridKernels<float> grid_kernels_of<float, D>(int features) {   \
+    return kernels_of_features<Pack, D>(features);               \
+  }                                                              \
+  template <>                                                    \
+  GridKernels<double> grid_kernels_of<double, D>(int features) { \
+    return kernels_of_features<double, D>(features);             \
+  }                                                              \
   }

@@ -59,8 +59,8 @@ std::tuple<Tensor, Tensor, Tensor> backward(const GridTable<S>& table, const Mlp
       alignas(64) S sum[4 * kTile] = {};
       for (int l = 0; l < grid.num_levels; ++l) {
         table.kernels.coords(grid.level[l], grid.smoothstep, table.level_table(l),
-                             grads.x.data() + tile * table.dim * kTile,
-                             grads.features.at(l, tile), sum);
+                             grads.x.data() + tile * table.dim * kTile, grads.features.at(l, tile),
+                             sum);
       }
       store_tile(sum, samples, table.dim, tile, out);
     });
@@ -70,8 +70,7 @@ std::tuple<Tensor, Tensor, Tensor> backward(const GridTable<S>& table, const Mlp
     const int l = grid.num_levels - 1 - static_cast<int>(task);
     for (int64_t tile = 0; tile < tiles; ++tile) {
       table.kernels.scatter(grid.level[l], grid.smoothstep,
-                            grads.x.data() + tile * table.dim * kTile,
-                            grads.features.at(l, tile),
+                            grads.x.data() + tile * table.dim * kTile, grads.features.at(l, tile),
                             all_rows + grid.level[l].offset * F, nullptr);
     }
   });
@@ -82,8 +81,8 @@ Tensor grid_mlp(Tensor coords, Tensor table, Tensor params, int64_t num_levels,
                 int64_t base_resolution, double growth, int64_t log2_table_size, bool smoothstep,
                 int64_t width, int64_t depth, int64_t channels, bool bias, int64_t activation,
                 int64_t output_activation, int64_t precision, std::optional<Tensor> cancel) {
-  const Grid grid = checked_grid(coords, table, num_levels, base_resolution, growth,
-                                 log2_table_size, smoothstep);
+  const Grid grid =
+      checked_grid(coords, table, num_levels, base_resolution, growth, log2_table_size, smoothstep);
   const MlpShape shape = checked_mlp(num_levels * table.size(1), params, width, depth, channels,
                                      bias, activation, output_activation);
   Tensor values = empty_of(coords, {coords.size(0), channels});
@@ -99,11 +98,11 @@ Tensor grid_mlp(Tensor coords, Tensor table, Tensor params, int64_t num_levels,
 
 std::tuple<Tensor, Tensor, Tensor> grid_mlp_backward(
     Tensor grad, Tensor coords, Tensor table, Tensor params, int64_t num_levels,
-    int64_t base_resolution, double growth, int64_t log2_table_size, bool smoothstep,
-    int64_t width, int64_t depth, int64_t channels, bool bias, int64_t activation,
-    int64_t output_activation, int64_t precision, bool need_coords) {
-  const Grid grid = checked_grid(coords, table, num_levels, base_resolution, growth,
-                                 log2_table_size, smoothstep);
+    int64_t base_resolution, double growth, int64_t log2_table_size, bool smoothstep, int64_t width,
+    int64_t depth, int64_t channels, bool bias, int64_t activation, int64_t output_activation,
+    int64_t precision, bool need_coords) {
+  const Grid grid =
+      checked_grid(coords, table, num_levels, base_resolution, growth, log2_table_size, smoothstep);
   const MlpShape shape = checked_mlp(num_levels * table.size(1), params, width, depth, channels,
                                      bias, activation, output_activation);
   std::optional<std::tuple<Tensor, Tensor, Tensor>> result;

@@ -1,10 +1,12 @@
-// Gradients of hash grid + MLP over a batch, shared by the autograd op and by the fused training step.
+// Gradients of hash grid + MLP over a batch, shared by the autograd op and by the fused training
+// step.
 //
 // Passes over the batch, each by all threads: encode, a level at a time, so that its rows are read
 // into cache once; MLP forward, gradient of the outputs, MLP backward, a tile at a time, leaving
 // d loss / d features where the features stood; then, in the callers, the sum into the table, again
 // a level at a time and each by one thread, without atomics. Gradients of the MLP are summed per
-// group of tiles and groups are added in order: the result does not depend on the number of threads.
+// group of tiles and groups are added in order: the result does not depend on the number of
+// threads.
 #pragma once
 
 #include "cpu/parallel.h"
@@ -24,7 +26,9 @@ template <class S>
 class LevelMajor {
  public:
   LevelMajor(int levels, int64_t tiles, int features)
-      : data_(size_t(levels) * tiles * features * kTile), levels_(levels), tiles_(tiles),
+      : data_(size_t(levels) * tiles * features * kTile),
+        levels_(levels),
+        tiles_(tiles),
         size_(size_t(features) * kTile) {}
   S* at(int level, int64_t tile) { return data_.data() + (level * tiles_ + tile) * size_; }
   const S* at(int level, int64_t tile) const {

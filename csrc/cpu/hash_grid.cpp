@@ -54,11 +54,10 @@ void forward(const GridTable<S>& table, const Tensor& coords, const Tensor& feat
       Scratch<S> slopes(size_t(outputs) * dim * kTile);
       for (int t = 0; t < count; ++t) {
         for (int l = 0; l < table.grid.num_levels; ++l) {
-          table.kernels.encode_with_grad(
-              table.grid.level[l], table.grid.smoothstep, table.level_table(l),
-              tile_x.data() + t * dim * kTile,
-              encoded.data() + (size_t(t) * outputs + l * F) * kTile,
-              slopes.data() + size_t(l) * F * dim * kTile);
+          table.kernels.encode_with_grad(table.grid.level[l], table.grid.smoothstep,
+                                         table.level_table(l), tile_x.data() + t * dim * kTile,
+                                         encoded.data() + (size_t(t) * outputs + l * F) * kTile,
+                                         slopes.data() + size_t(l) * F * dim * kTile);
         }
         store_tile(slopes.data(), samples, outputs * dim, first + t, out_jacobian);
       }
@@ -116,9 +115,9 @@ void backward(const GridTable<S>& table, const Tensor& grad, const Tensor* grad_
         const S* tile_x = x.data() + tile * dim * kTile;
         const S* level_g = g.data() + (tile * outputs + l * F) * kTile;
         if (all_slopes) {
-          table.kernels.scatter_with_grad(
-              grid.level[l], grid.smoothstep, tile_x, level_g,
-              slopes.data() + (tile * outputs + l * F) * dim * kTile, level_grad);
+          table.kernels.scatter_with_grad(grid.level[l], grid.smoothstep, tile_x, level_g,
+                                          slopes.data() + (tile * outputs + l * F) * dim * kTile,
+                                          level_grad);
         } else {
           table.kernels.scatter(grid.level[l], grid.smoothstep, tile_x, level_g, level_grad,
                                 nullptr);
@@ -143,8 +142,8 @@ std::tuple<Tensor, Tensor> backward_tensors(const Grid& grid, const Tensor& grad
 
 Tensor hash_grid(Tensor coords, Tensor table, int64_t num_levels, int64_t base_resolution,
                  double growth, int64_t log2_table_size, bool smoothstep) {
-  const Grid grid = checked_grid(coords, table, num_levels, base_resolution, growth,
-                                 log2_table_size, smoothstep);
+  const Grid grid =
+      checked_grid(coords, table, num_levels, base_resolution, growth, log2_table_size, smoothstep);
   Tensor features = empty_of(coords, {coords.size(0), num_levels * table.size(1)});
   const auto run = [&](auto zero) {
     using S = decltype(zero);
@@ -158,11 +157,10 @@ Tensor hash_grid(Tensor coords, Tensor table, int64_t num_levels, int64_t base_r
 std::tuple<Tensor, Tensor> hash_grid_with_grad(Tensor coords, Tensor table, int64_t num_levels,
                                                int64_t base_resolution, double growth,
                                                int64_t log2_table_size, bool smoothstep) {
-  const Grid grid = checked_grid(coords, table, num_levels, base_resolution, growth,
-                                 log2_table_size, smoothstep);
+  const Grid grid =
+      checked_grid(coords, table, num_levels, base_resolution, growth, log2_table_size, smoothstep);
   Tensor features = empty_of(coords, {coords.size(0), num_levels * table.size(1)});
-  Tensor jacobian =
-      empty_of(coords, {coords.size(0), num_levels * table.size(1), coords.size(1)});
+  Tensor jacobian = empty_of(coords, {coords.size(0), num_levels * table.size(1), coords.size(1)});
   const auto run = [&](auto zero) {
     using S = decltype(zero);
     forward<S>(GridTable<S>(grid, coords.size(1), table.size(1), read<S>(table)), coords, features,
@@ -176,18 +174,20 @@ std::tuple<Tensor, Tensor> hash_grid_backward(Tensor grad, Tensor coords, Tensor
                                               int64_t num_levels, int64_t base_resolution,
                                               double growth, int64_t log2_table_size,
                                               bool smoothstep, bool need_coords, bool need_table) {
-  const Grid grid = checked_grid(coords, table, num_levels, base_resolution, growth,
-                                 log2_table_size, smoothstep);
+  const Grid grid =
+      checked_grid(coords, table, num_levels, base_resolution, growth, log2_table_size, smoothstep);
   const auto run = is_double(coords) ? backward_tensors<double> : backward_tensors<float>;
   return run(grid, grad, nullptr, coords, table, need_coords, need_table);
 }
 
-std::tuple<Tensor, Tensor> hash_grid_with_grad_backward(
-    Tensor grad, Tensor grad_jacobian, Tensor coords, Tensor table, int64_t num_levels,
-    int64_t base_resolution, double growth, int64_t log2_table_size, bool smoothstep,
-    bool need_coords, bool need_table) {
-  const Grid grid = checked_grid(coords, table, num_levels, base_resolution, growth,
-                                 log2_table_size, smoothstep);
+std::tuple<Tensor, Tensor> hash_grid_with_grad_backward(Tensor grad, Tensor grad_jacobian,
+                                                        Tensor coords, Tensor table,
+                                                        int64_t num_levels, int64_t base_resolution,
+                                                        double growth, int64_t log2_table_size,
+                                                        bool smoothstep, bool need_coords,
+                                                        bool need_table) {
+  const Grid grid =
+      checked_grid(coords, table, num_levels, base_resolution, growth, log2_table_size, smoothstep);
   const auto run = is_double(coords) ? backward_tensors<double> : backward_tensors<float>;
   return run(grid, grad, &grad_jacobian, coords, table, need_coords, need_table);
 }

@@ -50,8 +50,7 @@ void backward(const MlpShape& shape, const Tensor& grad, const Tensor& x, const 
       load_tile(in, samples, shape.inputs, tile, tile_x.data());
       mlp.forward(packed, tile_x.data(), y.data());
       load_tile(grad_values, samples, shape.outputs, tile, y.data());
-      mlp.backward(packed, tile_x.data(), y.data(), partial.data() + group * stride,
-                   tile_x.data());
+      mlp.backward(packed, tile_x.data(), y.data(), partial.data() + group * stride, tile_x.data());
       store_tile(tile_x.data(), samples, shape.inputs, tile, out);
     }
   });
@@ -62,12 +61,11 @@ void backward(const MlpShape& shape, const Tensor& grad, const Tensor& x, const 
 
 Tensor mlp(Tensor x, Tensor params, int64_t width, int64_t depth, int64_t channels, bool bias,
            int64_t activation, int64_t output_activation, int64_t precision) {
-  const MlpShape shape = checked_mlp(x.size(1), params, width, depth, channels, bias, activation,
-                                     output_activation);
+  const MlpShape shape =
+      checked_mlp(x.size(1), params, width, depth, channels, bias, activation, output_activation);
   Tensor values = empty_of(x, {x.size(0), channels});
-  with_mlp(x, precision, [&](auto tag) {
-    forward<typename decltype(tag)::type>(shape, x, params, values);
-  });
+  with_mlp(x, precision,
+           [&](auto tag) { forward<typename decltype(tag)::type>(shape, x, params, values); });
   return values;
 }
 
@@ -75,8 +73,8 @@ std::tuple<Tensor, Tensor> mlp_backward(Tensor grad, Tensor x, Tensor params, in
                                         int64_t depth, int64_t channels, bool bias,
                                         int64_t activation, int64_t output_activation,
                                         int64_t precision) {
-  const MlpShape shape = checked_mlp(x.size(1), params, width, depth, channels, bias, activation,
-                                     output_activation);
+  const MlpShape shape =
+      checked_mlp(x.size(1), params, width, depth, channels, bias, activation, output_activation);
   Tensor grad_x = empty_of(x, {x.size(0), x.size(1)});
   Tensor grad_params = zeros_of(params, {params.numel()});
   with_mlp(x, precision, [&](auto tag) {

@@ -74,9 +74,7 @@ FIELDS_HD PackMask operator<(PackInt a, PackInt b) { return {a.v < b.v}; }
 FIELDS_HD Pack fma(Pack a, Pack b, Pack c) { return {a.v * b.v + c.v}; }
 
 FIELDS_HD Pack select(PackMask mask, Pack yes, Pack no) { return {mask.v ? yes.v : no.v}; }
-FIELDS_HD PackInt select(PackMask mask, PackInt yes, PackInt no) {
-  return {mask.v ? yes.v : no.v};
-}
+FIELDS_HD PackInt select(PackMask mask, PackInt yes, PackInt no) { return {mask.v ? yes.v : no.v}; }
 
 FIELDS_HD Pack max(Pack a, Pack b) { return {a.v > b.v ? a.v : b.v}; }
 FIELDS_HD Pack min(Pack a, Pack b) { return {a.v < b.v ? a.v : b.v}; }
@@ -93,7 +91,7 @@ FIELDS_HD Pack sqrt(Pack a) {
 }
 
 FIELDS_HD PackInt truncate(Pack a) {
-  return {(PackInt::Raw)__builtin_convertvector(a.v, PackMask::Raw)};
+  return {(PackInt::Raw) __builtin_convertvector(a.v, PackMask::Raw)};
 }
 template <class V>
 FIELDS_HD V to_real(PackInt a) {

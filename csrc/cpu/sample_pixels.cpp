@@ -28,8 +28,7 @@ void draw(const Pixel* pixels, int64_t height, int64_t width, int channels, floa
   });
 }
 
-std::tuple<Tensor, Tensor> sample_pixels(Tensor pixels, int64_t count, int64_t seed,
-                                         int64_t step) {
+std::tuple<Tensor, Tensor> sample_pixels(Tensor pixels, int64_t count, int64_t seed, int64_t step) {
   STD_TORCH_CHECK(pixels.dim() == 3 && pixels.numel() > 0, "pixels must be [H, W, C], not empty");
   STD_TORCH_CHECK(count >= 1 && count < (int64_t(1) << 31), "count out of range");
   const int64_t height = pixels.size(0), width = pixels.size(1), channels = pixels.size(2);

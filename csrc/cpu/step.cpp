@@ -129,11 +129,11 @@ Tensor grid_mlp_step(Tensor coords, Tensor targets, Tensor table, Tensor table_m
                      int64_t log2_table_size, bool smoothstep, int64_t width, int64_t depth,
                      int64_t channels, bool bias, int64_t activation, int64_t output_activation,
                      int64_t precision, int64_t loss, int64_t step, double lr_table,
-                     double lr_params, double beta1, double beta2, double eps,
-                     double weight_decay, bool touched_only) {
+                     double lr_params, double beta1, double beta2, double eps, double weight_decay,
+                     bool touched_only) {
   STD_TORCH_CHECK(coords.scalar_type() == ScalarType::Float, "the fused step is float32");
-  const Grid grid = checked_grid(coords, table, num_levels, base_resolution, growth,
-                                 log2_table_size, smoothstep);
+  const Grid grid =
+      checked_grid(coords, table, num_levels, base_resolution, growth, log2_table_size, smoothstep);
   const MlpShape shape = checked_mlp(num_levels * table.size(1), params, width, depth, channels,
                                      bias, activation, output_activation);
   STD_TORCH_CHECK(targets.size(0) == coords.size(0) && targets.size(1) == channels,
@@ -158,8 +158,8 @@ Tensor grid_mlp_step(Tensor coords, Tensor targets, Tensor table, Tensor table_m
   return out;
 }
 
-void adam_step(Tensor param, Tensor grad, Tensor m, Tensor v, int64_t step, double lr,
-               double beta1, double beta2, double eps, double weight_decay, bool touched_only) {
+void adam_step(Tensor param, Tensor grad, Tensor m, Tensor v, int64_t step, double lr, double beta1,
+               double beta2, double eps, double weight_decay, bool touched_only) {
   const Adam adam = make_adam(step, lr, beta1, beta2, eps, weight_decay);
   float* p = write<float>(param);
   const float* g = read<float>(grad);

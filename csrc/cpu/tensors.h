@@ -14,8 +14,8 @@
 
 namespace fields {
 
-using torch::stable::Tensor;
 using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
 
 template <class S>
 const S* read(const Tensor& tensor) {
@@ -31,12 +31,12 @@ S* write(const Tensor& tensor) {
 inline bool is_double(const Tensor& tensor) { return tensor.scalar_type() == ScalarType::Double; }
 
 inline Tensor empty_of(const Tensor& like, std::initializer_list<int64_t> sizes) {
-  return torch::stable::new_empty(like, torch::headeronly::IntHeaderOnlyArrayRef(
-                                            sizes.begin(), sizes.size()));
+  return torch::stable::new_empty(
+      like, torch::headeronly::IntHeaderOnlyArrayRef(sizes.begin(), sizes.size()));
 }
 inline Tensor zeros_of(const Tensor& like, std::initializer_list<int64_t> sizes) {
-  return torch::stable::new_zeros(like, torch::headeronly::IntHeaderOnlyArrayRef(
-                                            sizes.begin(), sizes.size()));
+  return torch::stable::new_zeros(
+      like, torch::headeronly::IntHeaderOnlyArrayRef(sizes.begin(), sizes.size()));
 }
 
 inline Grid checked_grid(const Tensor& coords, const Tensor& table, int64_t num_levels,
@@ -46,8 +46,8 @@ inline Grid checked_grid(const Tensor& coords, const Tensor& table, int64_t num_
   STD_TORCH_CHECK(coords.scalar_type() == table.scalar_type(), "coords and table differ in dtype");
   STD_TORCH_CHECK(num_levels >= 1 && num_levels <= kMaxLevels, "num_levels out of range");
   STD_TORCH_CHECK(log2_table_size >= 3 && log2_table_size <= 28, "log2_table_size out of range");
-  const Grid grid = make_grid(coords.size(1), num_levels, base_resolution, growth,
-                              log2_table_size, smoothstep);
+  const Grid grid =
+      make_grid(coords.size(1), num_levels, base_resolution, growth, log2_table_size, smoothstep);
   STD_TORCH_CHECK(table.size(0) == grid.rows, "table must have ", grid.rows, " rows, has ",
                   table.size(0));
   return grid;
@@ -56,9 +56,12 @@ inline Grid checked_grid(const Tensor& coords, const Tensor& table, int64_t num_
 inline MlpShape checked_mlp(int64_t inputs, const Tensor& params, int64_t width, int64_t depth,
                             int64_t channels, bool bias, int64_t activation,
                             int64_t output_activation) {
-  const MlpShape shape{static_cast<int>(inputs),   static_cast<int>(width),
-                       static_cast<int>(depth),    static_cast<int>(channels),
-                       bias,                       static_cast<Activation>(activation),
+  const MlpShape shape{static_cast<int>(inputs),
+                       static_cast<int>(width),
+                       static_cast<int>(depth),
+                       static_cast<int>(channels),
+                       bias,
+                       static_cast<Activation>(activation),
                        static_cast<Activation>(output_activation)};
   STD_TORCH_CHECK(params.numel() == shape.size(), "params must have ", shape.size(),
                   " numbers, has ", params.numel());

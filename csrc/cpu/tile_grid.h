@@ -49,7 +49,10 @@ struct GridTable {
   const S* table;
 
   GridTable(const Grid& grid, int dim, int features, const S* table)
-      : grid(grid), kernels(grid_kernels<S>(dim, features)), dim(dim), features(features),
+      : grid(grid),
+        kernels(grid_kernels<S>(dim, features)),
+        dim(dim),
+        features(features),
         table(table) {}
 
   int outputs() const { return grid.num_levels * features; }

@@ -25,7 +25,9 @@ class PackedMlp {
   using S = ScalarOf<V>;
 
   PackedMlp(const MlpShape& shape, const S* params, bool with_backward)
-      : shape_(shape), forward_(shape.size()), backward_(with_backward ? shape.size() : 0),
+      : shape_(shape),
+        forward_(shape.size()),
+        backward_(with_backward ? shape.size() : 0),
         params_(params) {
     for (int l = 0; l < shape.layers(); ++l) {
       const int in = shape.layer_inputs(l), out = shape.layer_outputs(l);
@@ -98,8 +100,8 @@ class TileMlp {
     const int last = shape_.depth;
     const S* bias = packed.bias(last);
     const bool has_bias = shape_.bias;
-    multiply<V, 1, 0>(packed.forward(last), input, kTile, shape_.outputs,
-                      shape_.layer_inputs(last), kTile, [&](int row, int column, V z) {
+    multiply<V, 1, 0>(packed.forward(last), input, kTile, shape_.outputs, shape_.layer_inputs(last),
+                      kTile, [&](int row, int column, V z) {
                         if (has_bias) z = z + splat<V>(bias[row]);
                         store<V>(y + row * kTile + column, z);
                       });
@@ -127,10 +129,9 @@ class TileMlp {
       weight_gradient(l, grad, input, layer_grad);
       if (l == 0) {
         if (dx) {
-          multiply<V, 1, 0>(packed.backward(0), grad, kTile, shape_.inputs,
-                            shape_.layer_outputs(0), kTile, [&](int row, int column, V value) {
-                              store<V>(dx + row * kTile + column, value);
-                            });
+          multiply<V, 1, 0>(
+              packed.backward(0), grad, kTile, shape_.inputs, shape_.layer_outputs(0), kTile,
+              [&](int row, int column, V value) { store<V>(dx + row * kTile + column, value); });
         }
         return;
       }
@@ -156,10 +157,9 @@ class TileMlp {
     S* out = hidden(l);
     const V zero = splat<V>(S(0));
     if (shape_.hidden == Activation::relu && !shape_.bias) {
-      multiply<V, 1, 0>(weights, input, kTile, shape_.width, depth, kTile,
-                        [&](int row, int column, V z) {
-                          store<V>(out + row * kTile + column, max(zero, z));
-                        });
+      multiply<V, 1, 0>(
+          weights, input, kTile, shape_.width, depth, kTile,
+          [&](int row, int column, V z) { store<V>(out + row * kTile + column, max(zero, z)); });
     } else if (shape_.hidden == Activation::relu) {
       multiply<V, 1, 0>(weights, input, kTile, shape_.width, depth, kTile,
                         [&](int row, int column, V z) {

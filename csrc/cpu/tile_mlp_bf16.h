@@ -67,8 +67,7 @@ constexpr int kBlock = 8;
 
 template <int Packs, int RowStride, int KStride, class Epilogue, int Rows>
 inline void multiply_rows(int rows, const Pair* a, const Pair* b, int b_stride, int depth, int row,
-                          int column, const Epilogue& epilogue,
-                          std::integral_constant<int, Rows>) {
+                          int column, const Epilogue& epilogue, std::integral_constant<int, Rows>) {
   if (rows == Rows) {
     multiply_block<Rows, Packs, RowStride, KStride>(a, b, b_stride, depth, row, column, epilogue);
   } else if constexpr (Rows > 1) {
@@ -157,8 +156,7 @@ inline void transpose_pairs(const Pair* in, int row_pairs, int stride, Pair* scr
     for (int j = 0; j < stride / 2; j += kWidth) {
       const __m512i a = _mm512_loadu_si512(scratch + s * (stride / 2) + j);
       const __m512i b = _mm512_loadu_si512(scratch + (s + 1) * (stride / 2) + j);
-      const __m512i even =
-          _mm512_or_si512(_mm512_andnot_si512(high, a), _mm512_slli_epi32(b, 16));
+      const __m512i even = _mm512_or_si512(_mm512_andnot_si512(high, a), _mm512_slli_epi32(b, 16));
       const __m512i odd = _mm512_or_si512(_mm512_srli_epi32(a, 16), _mm512_and_si512(b, high));
       Pair* row = out + s / 2 * stride + 2 * j;
       _mm512_storeu_si512(row, _mm512_permutex2var_epi32(even, first, odd));
@@ -174,8 +172,10 @@ class PackedMlpBf16 {
   using Pair = bf16::Pair;
 
   PackedMlpBf16(const MlpShape& shape, const float* params, bool with_backward)
-      : shape_(shape), forward_(total(shape, true)),
-        backward_(with_backward ? total(shape, false) : 0), params_(params) {
+      : shape_(shape),
+        forward_(total(shape, true)),
+        backward_(with_backward ? total(shape, false) : 0),
+        params_(params) {
     Pair* forward = forward_.data();
     Pair* backward = backward_.data();
     for (int l = 0; l < shape.layers(); ++l) {
@@ -372,15 +372,14 @@ class TileMlpBf16 {
     if (shape_.hidden == Activation::relu) {
       const Pair* values = hidden(l - 1);
       const __m512i magnitude = _mm512_set1_epi16(0x7fff);
-      bf16::multiply<1, 0>(
-          packed.backward(l), grad, kTile, width, depth, kTile,
-          [&](int row, int column, __m512 a, __m512 b) {
-            const int at = row / 2 * kTile + column;
-            const __m512i value = _mm512_loadu_si512(values + at);
-            const __mmask32 active = _mm512_test_epi16_mask(value, magnitude);
-            _mm512_storeu_si512(below + at,
-                                _mm512_maskz_mov_epi16(active, bf16::to_pairs(a, b)));
-          });
+      bf16::multiply<1, 0>(packed.backward(l), grad, kTile, width, depth, kTile,
+                           [&](int row, int column, __m512 a, __m512 b) {
+                             const int at = row / 2 * kTile + column;
+                             const __m512i value = _mm512_loadu_si512(values + at);
+                             const __mmask32 active = _mm512_test_epi16_mask(value, magnitude);
+                             _mm512_storeu_si512(
+                                 below + at, _mm512_maskz_mov_epi16(active, bf16::to_pairs(a, b)));
+                           });
       return;
     }
     const float* slopes = slope(l - 1);

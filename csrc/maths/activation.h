@@ -5,7 +5,14 @@
 
 namespace fields {
 
-enum class Activation : int { none = 0, relu = 1, sine = 2, sigmoid = 3, softplus = 4, exponential = 5 };
+enum class Activation : int {
+  none = 0,
+  relu = 1,
+  sine = 2,
+  sigmoid = 3,
+  softplus = 4,
+  exponential = 5
+};
 
 // Scalar lanes use the library; packs (cpu/pack_maths.h) use polynomials of stated error.
 FIELDS_HD float exp(float x) { return ::expf(x); }

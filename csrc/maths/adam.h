@@ -12,7 +12,7 @@ struct Adam {
   float one_minus_beta2;  // rounded from double: 1 - 0.999f is off by 5e-5
   float eps;
   float weight_decay;
-  float step_size;           // lr / (1 - beta1^step)
+  float step_size;            // lr / (1 - beta1^step)
   float inv_sqrt_correction;  // 1 / sqrt(1 - beta2^step)
 };
 

@@ -10,7 +10,7 @@ namespace fields {
 struct PixelSampler {
   uint64_t pixels;
   uint64_t stride;  // P / n in 32.32 fixed point
-  uint32_t key;  // of seed and step
+  uint32_t key;     // of seed and step
 };
 
 FIELDS_HD PixelSampler make_pixel_sampler(int64_t pixels, int64_t count, int64_t seed,
