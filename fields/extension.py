@@ -57,12 +57,17 @@ def _library(name: str) -> Path | None:
 
 
 def _choose_cpu() -> tuple[str, str]:
+    flags = _cpu_flags()
     forced = os.environ.get("FIELDS_CPU", "")
     if forced:
         if forced not in _NEEDS:
             raise ImportError(f"FIELDS_CPU must be one of {', '.join(_NEEDS)}, got {forced!r}")
+        missing = _NEEDS[forced] - flags
+        if flags and missing:
+            raise ImportError(
+                f"FIELDS_CPU={forced}, but this processor has no {', '.join(sorted(missing))}"
+            )
         return forced, "forced by FIELDS_CPU"
-    flags = _cpu_flags()
     for name, needs in _NEEDS.items():
         if needs <= flags and _library(f"cpu_{name}"):
             return name, f"the best that this {platform.machine()} processor offers"
