@@ -21,7 +21,8 @@ LAYERS = [
     ["encodings", "mlp"],
     ["models", "signals"],
     ["steps", "loop"],
-    ["fit"],
+    ["session"],
+    ["fitting"],
     ["bench"],
     ["cli"],
 ]
