@@ -48,32 +48,39 @@ std::tuple<Tensor, Tensor, Tensor> backward(const GridTable<S>& table, const Mlp
   Tensor grad_coords = empty_of(coords, {need_coords ? samples : 0, coords.size(1)});
   Tensor grad_table = zeros_of(table_tensor, {table_tensor.size(0), table_tensor.size(1)});
   Tensor grad_params = empty_of(params, {params.numel()});
-  const FieldGradients<S> grads = field_gradients<Mlp>(
-      table, shape, read<S>(params), read<S>(coords), samples,
-      [&](int64_t tile, S* y) { load_tile(grad_values, samples, shape.outputs, tile, y); });
-  std::memcpy(write<S>(grad_params), grads.params.data(), shape.size() * sizeof(S));
-  const int64_t tiles = num_tiles(samples);
+  FieldGradients<Mlp> grads(table, shape, read<S>(params), samples);
+  const auto output_gradient = [&](int64_t tile, S* y) {
+    load_tile(grad_values, samples, shape.outputs, tile, y);
+  };
+  Phases phases;
+  grads.add_to(phases, read<S>(coords), output_gradient);
   if (need_coords) {
     S* out = write<S>(grad_coords);
-    parallel_tasks(tiles, [&](int64_t tile, int) {
+    phases.add(grads.tiles, [&, out](int64_t tile, int) {
       alignas(64) S sum[4 * kTile] = {};
+      const S* x = grads.x.data() + tile * table.dim * kTile;
       for (int l = 0; l < grid.num_levels; ++l) {
-        table.kernels.coords(grid.level[l], grid.smoothstep, table.level_table(l),
-                             grads.x.data() + tile * table.dim * kTile, grads.features.at(l, tile),
-                             sum);
+        table.kernels.coords(grid.level[l], grid.smoothstep, table.level_table(l), x,
+                             grads.features.at(l, tile), sum);
       }
       store_tile(sum, samples, table.dim, tile, out);
     });
   }
   S* all_rows = write<S>(grad_table);
-  parallel_tasks(grid.num_levels, [&](int64_t task, int) {
-    const int l = grid.num_levels - 1 - static_cast<int>(task);
-    for (int64_t tile = 0; tile < tiles; ++tile) {
+  S* all_params = write<S>(grad_params);
+  phases.add(grid.num_levels + 1, [&](int64_t task, int) {
+    if (task == 0) {
+      grads.sum_params(all_params);
+      return;
+    }
+    const int l = grid.num_levels - static_cast<int>(task);
+    for (int64_t tile = 0; tile < grads.tiles; ++tile) {
       table.kernels.scatter(grid.level[l], grid.smoothstep,
                             grads.x.data() + tile * table.dim * kTile, grads.features.at(l, tile),
                             all_rows + grid.level[l].offset * F, nullptr);
     }
   });
+  phases.run();
   return {grad_coords, grad_table, grad_params};
 }
 

@@ -48,61 +48,82 @@ class LevelMajor {
   size_t size_;
 };
 
-template <class S>
-struct FieldGradients {
-  Scratch<S> x;            // [tiles][dim][kTile]
-  LevelMajor<S> features;  // d loss / d features
-  Scratch<S> params;       // [shape.size()]
-};
-
 // Tiles that one task encodes.
 constexpr int kEncodeRun = 32;
 
-// output_gradient(tile, y): turns y [channels][kTile] into d loss / d y in place.
-template <class Mlp, class S, class OutputGradient>
-FieldGradients<S> field_gradients(const GridTable<S>& table, const MlpShape& shape, const S* params,
-                                  const S* coords, int64_t samples,
-                                  const OutputGradient& output_gradient) {
-  const int64_t tiles = num_tiles(samples);
-  const int64_t groups = num_groups(tiles);
-  const int dim = table.dim, levels = table.grid.num_levels;
-  FieldGradients<S> grads{Scratch<S>(tiles * dim * kTile),
-                          LevelMajor<S>(levels, tiles, table.features), Scratch<S>(shape.size())};
-  parallel_tasks(groups, [&](int64_t group, int) {
-    for (int64_t t = tiles * group / groups; t < tiles * (group + 1) / groups; ++t) {
-      load_coords_tile(coords, samples, dim, t, grads.x.data() + t * dim * kTile);
-    }
-  });
-  const int64_t runs = (tiles + kEncodeRun - 1) / kEncodeRun;
-  parallel_tasks(levels * runs, [&](int64_t task, int) {
-    const int l = static_cast<int>(task / runs);
-    const int64_t first = task % runs * kEncodeRun;
-    for (int64_t t = first; t < std::min(tiles, first + kEncodeRun); ++t) {
-      table.kernels.encode(table.grid.level[l], table.grid.smoothstep, table.level_table(l),
-                           grads.x.data() + t * dim * kTile, grads.features.at(l, t));
-    }
-  });
-  const typename Mlp::Packed packed(shape, params, true);
-  const size_t stride = Mlp::gradient_size(shape);
-  Scratch<S> partial(groups * stride);
-  parallel_tasks(groups, [&](int64_t group, int) {
-    S* sums = partial.data() + group * stride;
-    std::memset(sums, 0, stride * sizeof(S));
-    Mlp mlp(shape);
-    Scratch<S> y(size_t(shape.outputs) * kTile), features(size_t(table.outputs()) * kTile);
-    for (int64_t t = tiles * group / groups; t < tiles * (group + 1) / groups; ++t) {
-      grads.features.gather(t, features.data());
-      mlp.forward(packed, features.data(), y.data());
-      output_gradient(t, y.data());
-      mlp.backward(packed, features.data(), y.data(), sums, features.data());
-      grads.features.scatter(t, features.data());
-    }
-  });
-  grads.params.zero();
-  for (int64_t group = 0; group < groups; ++group) {
-    Mlp::add_gradients(shape, partial.data() + group * stride, grads.params.data());
+// The gradients of one batch. `add_to` appends the passes that compute them; what is behind them
+// may read x, features and, through `sum_params`, the gradient of the MLP.
+template <class Mlp>
+class FieldGradients {
+ public:
+  using S = typename Mlp::S;
+
+  FieldGradients(const GridTable<S>& table, const MlpShape& shape, const S* params, int64_t samples)
+      : tiles(num_tiles(samples)),
+        x(tiles * table.dim * kTile),
+        features(table.grid.num_levels, tiles, table.features),
+        table_(table),
+        shape_(shape),
+        packed_(shape, params, true),
+        samples_(samples),
+        groups_(num_groups(tiles)),
+        stride_(Mlp::gradient_size(shape)),
+        partial_(groups_ * stride_) {}
+
+  // output_gradient(tile, y): turns y [channels][kTile] into d loss / d y in place.
+  template <class OutputGradient>
+  void add_to(Phases& phases, const S* coords, const OutputGradient& output_gradient) {
+    const int dim = table_.dim;
+    phases.add(groups_, [this, coords, dim](int64_t group, int) {
+      for (int64_t t = begin_of(group); t < begin_of(group + 1); ++t) {
+        load_coords_tile(coords, samples_, dim, t, x.data() + t * dim * kTile);
+      }
+    });
+    const int64_t runs = (tiles + kEncodeRun - 1) / kEncodeRun;
+    phases.add(table_.grid.num_levels * runs, [this, runs, dim](int64_t task, int) {
+      const int l = static_cast<int>(task / runs);
+      const int64_t first = task % runs * kEncodeRun;
+      for (int64_t t = first; t < std::min(tiles, first + kEncodeRun); ++t) {
+        table_.kernels.encode(table_.grid.level[l], table_.grid.smoothstep, table_.level_table(l),
+                              x.data() + t * dim * kTile, features.at(l, t));
+      }
+    });
+    phases.add(groups_, [this, &output_gradient](int64_t group, int) {
+      S* sums = partial_.data() + group * stride_;
+      std::memset(sums, 0, stride_ * sizeof(S));
+      Mlp mlp(shape_);
+      Scratch<S> y(size_t(shape_.outputs) * kTile), tile(size_t(table_.outputs()) * kTile);
+      for (int64_t t = begin_of(group); t < begin_of(group + 1); ++t) {
+        features.gather(t, tile.data());
+        mlp.forward(packed_, tile.data(), y.data());
+        output_gradient(t, y.data());
+        mlp.backward(packed_, tile.data(), y.data(), sums, tile.data());
+        features.scatter(t, tile.data());
+      }
+    });
   }
-  return grads;
-}
+
+  // params_grad [shape.size()] = d loss / d params, group after group.
+  void sum_params(S* params_grad) const {
+    std::memset(params_grad, 0, shape_.size() * sizeof(S));
+    for (int64_t group = 0; group < groups_; ++group) {
+      Mlp::add_gradients(shape_, partial_.data() + group * stride_, params_grad);
+    }
+  }
+
+  int64_t tiles;
+  Scratch<S> x;            // [tiles][dim][kTile]
+  LevelMajor<S> features;  // d loss / d features
+
+ private:
+  int64_t begin_of(int64_t group) const { return tiles * group / groups_; }
+
+  const GridTable<S>& table_;
+  MlpShape shape_;
+  typename Mlp::Packed packed_;
+  int64_t samples_, groups_;
+  size_t stride_;
+  Scratch<S> partial_;
+};
 
 }  // namespace fields

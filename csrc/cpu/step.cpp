@@ -13,17 +13,19 @@ enum class Loss : int { l2 = 0, l1 = 1 };
 // Turns values y [channels][kTile] into d loss / d y, where loss is the mean over the batch and its
 // channels; returns the tile's share of the loss. Padding gets no gradient.
 double loss_gradient(Loss loss, const float* targets, int64_t samples, int channels, int64_t tile,
-                     float* target, float* y) {
-  load_tile(targets, samples, channels, tile, target);
+                     float* y) {
   const int count = tile_samples(samples, tile);
   const float scale = 1.0f / (static_cast<float>(samples) * static_cast<float>(channels));
   const Pack zero = splat<Pack>(0.0f);
+  const float* rows = targets + tile * kTile * channels;
   Pack total = zero;
   for (int c = 0; c < channels; ++c) {
     float* row = y + c * kTile;
-    for (int s = count; s < kTile; ++s) row[s] = 0.0f;
+    alignas(64) float target[kTile];
+    for (int s = 0; s < count; ++s) target[s] = rows[s * channels + c];
+    for (int s = count; s < kTile; ++s) row[s] = target[s] = 0.0f;
     for (int s = 0; s < kTile; s += kWidth) {
-      const Pack error = load<Pack>(row + s) - load<Pack>(target + c * kTile + s);
+      const Pack error = load<Pack>(row + s) - load<Pack>(target + s);
       if (loss == Loss::l2) {
         total = fma(error, error, total);
         store(row + s, error * splat<Pack>(2.0f * scale));
@@ -83,33 +85,32 @@ double train_step(const Grid& grid, int dim, int F, const MlpShape& shape, const
                   const float* targets, int64_t samples, Loss loss, const Optimiser& optimiser,
                   const State& state, float* workspace, int64_t slots, int64_t slot_floats) {
   const GridTable<float> table(grid, dim, F, state.table);
-  const int64_t tiles = num_tiles(samples);
-  Scratch<double> tile_loss(tiles);
-  const auto grads = field_gradients<Mlp>(
-      table, shape, state.params, coords, samples, [&](int64_t tile, float* y) {
-        thread_local Scratch<float> target(0);
-        const size_t size = size_t(shape.outputs) * kTile;
-        if (target.size() < size) target = Scratch<float>(size);
-        tile_loss[tile] =
-            loss_gradient(loss, targets, samples, shape.outputs, tile, target.data(), y);
-      });
+  FieldGradients<Mlp> grads(table, shape, state.params, samples);
+  Scratch<double> tile_loss(grads.tiles);
+  Scratch<float> params_grad(shape.size());
+  const auto output_gradient = [&](int64_t tile, float* y) {
+    tile_loss[tile] = loss_gradient(loss, targets, samples, shape.outputs, tile, y);
+  };
+  Phases phases;
+  grads.add_to(phases, coords, output_gradient);
   int64_t largest = 0;
   for (int l = 0; l < grid.num_levels; ++l) {
     largest = std::max<int64_t>(largest, int64_t(grid.level[l].rows) * F);
   }
   STD_TORCH_CHECK(slot_floats >= largest + largest / 64 + 16, "workspace is too small");
   STD_TORCH_CHECK(slots >= num_workers(), "workspace has fewer slots than there are threads");
-  parallel_tasks(grid.num_levels + 1, [&](int64_t task, int worker) {
+  phases.add(grid.num_levels + 1, [&](int64_t task, int worker) {
     if (task == 0) {
-      adam_range(optimiser.params, state.params, grads.params.data(), state.params_m,
-                 state.params_v, shape.size(), false);
+      grads.sum_params(params_grad.data());
+      adam_range(optimiser.params, state.params, params_grad.data(), state.params_m, state.params_v,
+                 shape.size(), false);
       return;
     }
     const int l = grid.num_levels - static_cast<int>(task);
     const GridLevel& level = grid.level[l];
     float* slot = workspace + worker * slot_floats;
     const LevelWorkspace work{slot, reinterpret_cast<uint8_t*>(slot + (largest + 15) / 16 * 16)};
-    for (int64_t tile = 0; tile < tiles; ++tile) {
+    for (int64_t tile = 0; tile < grads.tiles; ++tile) {
       table.kernels.scatter(level, grid.smoothstep, grads.x.data() + tile * dim * kTile,
                             grads.features.at(l, tile), work.grad,
                             optimiser.touched_only ? work.flags : nullptr);
@@ -118,8 +119,9 @@ double train_step(const Grid& grid, int dim, int F, const MlpShape& shape, const
     update_level(optimiser.table, work, int64_t(level.rows) * F, optimiser.touched_only,
                  state.table + begin, state.table_m + begin, state.table_v + begin);
   });
+  phases.run();
   double total = 0;
-  for (int64_t tile = 0; tile < tiles; ++tile) total += tile_loss[tile];
+  for (int64_t tile = 0; tile < grads.tiles; ++tile) total += tile_loss[tile];
   return total;
 }
 
