@@ -1,6 +1,7 @@
 """`fields.fit`: from a source to a run folder."""
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -174,7 +175,8 @@ def _new(request: Request, signal: PictureSignal) -> _Beginning:
         if request.place is None
         else folder.new(request.place, overwrite=request.overwrite)
     )
-    return _Beginning(field, config, request.plan(), request.loss or signal.loss, place)
+    plan = request.plan(math.prod(signal.shape))
+    return _Beginning(field, config, plan, request.loss or signal.loss, place)
 
 
 def _resumed(request: Request, signal: PictureSignal) -> _Beginning:

@@ -99,11 +99,16 @@ class Request:
             return self.loss
         return getattr(self.loss, "__qualname__", type(self.loss).__qualname__)
 
-    def plan(self) -> Plan:
-        """The plan of a new fit."""
+    def plan(self, samples: int = 0) -> Plan:
+        """The plan of a new fit to a signal of so many samples."""
         name = None if self._is_module else self.model_name
         return plans.make(
-            self.stop, model=name, seed=self.seed or 0, batch=self.batch, rate=self.rate
+            self.stop,
+            model=name,
+            samples=samples,
+            seed=self.seed or 0,
+            batch=self.batch,
+            rate=self.rate,
         )
 
     def check_options(self, config: type[Config]) -> None:

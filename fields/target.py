@@ -4,7 +4,9 @@ import time
 from typing import Protocol
 
 CHECK_SHARE = 0.05  # of the wall time may go into checks that find the target not reached
-BLIND_SHARE = 0.005  # of it into checks that the batch loss does not ask for: its guess may be wrong
+BLIND_SHARE = (
+    0.005  # of it into checks that the batch loss does not ask for: its guess may be wrong
+)
 
 
 class Scorer(Protocol):

@@ -73,8 +73,9 @@ def table_size(shape: tuple[int, ...]) -> int:
 
 def num_levels(shape: tuple[int, ...]) -> int:
     """Levels from 16 cells to one cell for each sample along the longest side, each about 1.7 times
-    finer than the last: measured on photographs, more levels cost more time than they bring."""
-    return min(max(round(math.log(max(shape) / 16, 1.7)) + 1, 2), 16) if max(shape) > 16 else 2
+    finer than the last, and no more than nine: measured on photographs, more levels cost more time
+    than they bring."""
+    return min(max(round(math.log(max(shape) / 16, 1.7)) + 1, 2), 9) if max(shape) > 16 else 2
 
 
 def _fill(
