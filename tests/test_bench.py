@@ -60,13 +60,16 @@ def test_the_fastest_variant_is_that_of_the_least_median():
 
 
 @pytest.mark.parametrize("work", [PICTURE, SCENE], ids=["2d", "3d"])
-@pytest.mark.parametrize("lookup", LOOKUPS)
-def test_plain_torch_has_the_values_and_gradients_of_the_kernels(work, lookup):
+@pytest.mark.parametrize(
+    ("lookup", "by_corner"),
+    [(lookup, False) for lookup in LOOKUPS] + [(lookup, True) for lookup in LOOKUPS[:2]],
+)
+def test_plain_torch_has_the_values_and_gradients_of_the_kernels(work, lookup, by_corner):
     generator = torch.Generator().manual_seed(5)
     coords = torch.rand(700, work.dim, generator=generator)
     coords[:2] = torch.tensor([[0.0], [1.0]])  # the borders, where rows of dense levels wrap
     targets = torch.rand(700, work.channels, generator=generator)
-    field = TorchField(work, lookup)
+    field = TorchField(work, lookup, by_corner=by_corner)
     with torch.no_grad():
         field.grid.table.copy_(torch.randn(field.grid.table.shape, generator=generator))
     table = field.grid.table.detach().clone().requires_grad_()
@@ -189,6 +192,17 @@ def test_a_peer_that_fails_is_named_with_its_reason():
     contest._try("torch.compile", "default", "step", broken)
     (row,) = contest.rows("2D inference", 1, 1)
     assert row["absent"] == "RuntimeError: no compiler"
+
+
+@pytest.mark.parametrize("method", ["step", "infer"])
+def test_a_peer_that_computes_something_else_does_not_take_part(method):
+    contest = Contest(PICTURE, rounds=1, quick=True)
+    wrong = TorchPeer(PICTURE, "index")
+    with torch.no_grad():
+        wrong.field.weights[-1].zero_()
+    contest._try("torch.compile", "default", method, lambda: wrong)
+    assert not contest.variants
+    assert contest.absent["torch.compile"].startswith("ValueError: wrong: its ")
 
 
 def test_modes_of_the_compiler_are_those_that_torch_knows():

@@ -12,12 +12,14 @@ from typing import Any
 
 from fields import device, ops
 from fields.bench import drjit_peer
+from fields.bench.own_engines import FusedEngine
 from fields.bench.timing import fastest, interleave, ratios, seconds_per_call, spread
 from fields.bench.torch_peer import COMPILED, LOOKUPS, TorchPeer
 from fields.bench.workload import Workload
 
 EAGER, COMPILE, DRJIT = "torch eager", "torch.compile", "drjit"
 TIMES = {EAGER: "times_eager", COMPILE: "times_compile", DRJIT: "times_drjit"}
+CHECKED_STEPS = 6
 PEAKS = ("float32", "bf16")
 
 
@@ -98,11 +100,27 @@ class Contest:
         """Enter a peer; one that fails is named with its reason rather than ends the benchmark."""
         try:
             engine = make()
+            self._check(engine, method)
             call = engine.step if method == "step" else lambda _: engine.infer()
             self.add(entry, call, variant=variant)
         except Exception as error:
             reason = (str(error).splitlines() or [""])[0]
             self.absent[entry] = f"{type(error).__name__}: {reason}"
+
+    def _check(self, engine: Any, method: str) -> None:
+        """ValueError unless a new peer computes what we do: compilers make mistakes too."""
+        own = FusedEngine(self.work)
+        if method == "step":
+            for i in range(CHECKED_STEPS):
+                theirs, ours = float(engine.step(i)), float(own.step(i))
+                if not abs(theirs - ours) <= 0.02 * ours:
+                    raise ValueError(f"wrong: its loss {i + 1} is {theirs:.4f}, ours {ours:.4f}")
+            return
+        theirs = engine.values() if hasattr(engine, "values") else engine.infer()
+        ours = own.infer()
+        error = float((theirs - ours).norm() / ours.norm())
+        if not error <= 0.02:
+            raise ValueError(f"wrong: its values differ from ours by {100 * error:.0f} %")
 
     def run(self) -> None:
         """Time everything that was entered."""

@@ -17,7 +17,7 @@ Rows = list[dict[str, Any]]
 
 PICTURE = Workload()
 # A scene's grid: finest resolution 2048, density and colour.
-SCENE = Workload(dim=3, channels=4, log2_table_size=19, growth=1.3819)
+SCENE = Workload(dim=3, channels=4, log2_table_size=19, growth=1.3819, points=2**17)
 
 
 def small(work: Workload) -> Workload:
