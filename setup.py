@@ -4,6 +4,7 @@ fields._C            schemas of all ops
 fields._cpu_base     CPU kernels for any x86-64 (or any other machine)
 fields._cpu_avx2     the same sources for AVX2 + FMA
 fields._cpu_avx512   the same sources for AVX-512
+fields._cpu_avx512_bf16  the same with bf16 products
 fields._cuda         CUDA kernels, where torch has CUDA and nvcc is found
 
 None of them is a Python module: torch.ops.load_library loads them, and fields/extension.py chooses
@@ -31,13 +32,15 @@ CXX_FLAGS = [
     "-fvisibility=hidden",
     "-DTORCH_TARGET_VERSION=0x020b000000000000",
 ]
+AVX512_FLAGS = [
+    *("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"),
+    *("-mfma", "-mf16c", "-mprefer-vector-width=512"),
+]
 X86_FLAGS = {
     "base": ["-msse2"],
     "avx2": ["-mavx2", "-mfma", "-mf16c"],
-    "avx512": [
-        *("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512bf16"),
-        *("-mfma", "-mf16c", "-mprefer-vector-width=512"),
-    ],
+    "avx512": AVX512_FLAGS,
+    "avx512_bf16": [*AVX512_FLAGS, "-mavx512bf16"],
 }
 CUDA_FLAGS = ["-O3", "-std=c++17", "-DUSE_CUDA", "-DTORCH_TARGET_VERSION=0x020b000000000000"]
 CUDA_ARCHITECTURES = [
@@ -52,7 +55,7 @@ def extension(name, sources, flags, device="cpu", library_dirs=(), libraries=())
     return Extension(
         f"fields.{name}",
         sources=sorted(sources),
-        depends=sorted(glob("csrc/**/*.h", recursive=True)),
+        depends=sorted(glob("csrc/**/*.h", recursive=True) + glob("csrc/**/*.cuh", recursive=True)),
         include_dirs=[os.path.abspath("csrc"), *cpp_extension.include_paths(device)],
         library_dirs=[*cpp_extension.library_paths(device), *library_dirs],
         libraries=["torch_cpu", *libraries],

@@ -1,6 +1,6 @@
 """Loads the compiled kernels: the schemas, exactly one CPU library, and CUDA's where it is there.
 
-`FIELDS_CPU=base|avx2|avx512` forces a CPU library, for tests.
+`FIELDS_CPU=base|avx2|avx512|avx512_bf16` forces a CPU library, for tests.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from pathlib import Path
 
 import torch
 
+_AVX512 = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma", "f16c"}
 # What each CPU library is compiled for, best first (setup.py).
-_NEEDS = {
-    "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_bf16", "fma", "f16c"},
+_NEEDS: dict[str, set[str]] = {
+    "avx512_bf16": _AVX512 | {"avx512_bf16"},
+    "avx512": _AVX512,
     "avx2": {"avx2", "fma", "f16c"},
     "base": set(),
 }
@@ -26,7 +28,7 @@ class Active:
     """What is loaded and why.
 
     Attributes:
-        cpu: name of the CPU library: "avx512", "avx2" or "base".
+        cpu: name of the CPU library: "avx512_bf16", "avx512", "avx2" or "base".
         reason: one line that says why it was chosen.
         bf16: whether bf16 arithmetic is there on the CPU.
         cuda: whether CUDA kernels are loaded.
@@ -52,7 +54,7 @@ def _cpu_flags() -> set[str]:
 
 
 def _library(name: str) -> Path | None:
-    found = sorted(Path(__file__).parent.glob(f"_{name}*.so"))
+    found = sorted(Path(__file__).parent.glob(f"_{name}.*so"))
     return found[0] if found else None
 
 
@@ -98,4 +100,4 @@ def load() -> Active:
         cuda_reason = "built" if torch.cuda.is_available() else "built, but no GPU is visible"
     # OpenMP's threads do not survive a fork: a child computes alone.
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
-    return Active(cpu, reason, cpu == "avx512", cuda is not None, cuda_reason)
+    return Active(cpu, reason, cpu == "avx512_bf16", cuda is not None, cuda_reason)

@@ -15,6 +15,15 @@ def resolutions(num_levels: int, base_resolution: int, growth: float) -> list[in
     return found
 
 
+def finest_log2(num_levels: int, base_resolution: int, growth: float) -> float:
+    """log2 of the cells along an axis on the finest level. Beyond FINEST_LOG2 a float32 has no bits
+    left for the place within a cell."""
+    return math.log2(base_resolution) + (num_levels - 1) * math.log2(growth)
+
+
+FINEST_LOG2 = 24
+
+
 def rows(resolution: int, dim: int, log2_table_size: int) -> int:
     """Rows of a level's table: every vertex, in eights, or 2^log2_table_size where that is less."""
     return min((resolution**dim + 7) // 8 * 8, 1 << log2_table_size)

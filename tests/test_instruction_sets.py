@@ -28,7 +28,7 @@ def run(arguments, name):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", ["base", "avx2", "avx512"])
+@pytest.mark.parametrize("name", ["base", "avx2", "avx512", "avx512_bf16"])
 def test_kernels_of_every_instruction_set_equal_their_twins(name):
     if name == ops.ACTIVE.cpu:
         pytest.skip(f"{name} is what all other tests run on")
@@ -41,7 +41,7 @@ def test_kernels_of_every_instruction_set_equal_their_twins(name):
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
-@pytest.mark.parametrize("name", ["base", "avx2", "avx512"])
+@pytest.mark.parametrize("name", ["base", "avx2", "avx512", "avx512_bf16"])
 def test_the_library_asked_for_is_the_one_that_is_loaded(name):
     if not runs_here(name):
         pytest.skip(f"this processor has no {name}")
@@ -54,4 +54,4 @@ def test_the_library_asked_for_is_the_one_that_is_loaded(name):
 def test_an_unknown_library_is_refused_by_name():
     done = run(["-c", "from fields import ops"], "sse9")
     assert done.returncode != 0
-    assert "FIELDS_CPU must be one of avx512, avx2, base, got 'sse9'" in done.stderr
+    assert "FIELDS_CPU must be one of avx512_bf16, avx512, avx2, base, got 'sse9'" in done.stderr

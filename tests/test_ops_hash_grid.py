@@ -277,6 +277,8 @@ def test_the_level_sizes_agree_with_the_twin_for_any_configuration():
     growths += [(finest / 16) ** (1 / 15) for finest in (128, 256, 512, 1000, 1024, 2048, 4096)]
     for growth in growths:
         for base in (1, 2, 3, 4, 8, 16, 17, 32):
+            if base * growth**15 > 2**24:
+                continue  # refused, see below
             spec = ops.GridSpec(16, base, growth, 12)
             twin = reference.levels(2, spec)
             assert spec.resolutions() == [level.resolution for level in twin], (growth, base)
@@ -326,3 +328,22 @@ def test_a_grid_out_of_range_is_refused_by_name(bad):
     settings = {"num_levels": 2, "base_resolution": 4, "growth": 1.5, "log2_table_size": 8} | bad
     with pytest.raises(ValueError, match=next(iter(bad))):
         ops.hash_grid(torch.rand(3, 2), torch.zeros(64, 2), ops.GridSpec(**settings))
+
+
+def test_a_grid_finer_than_floats_can_tell_apart_is_refused():
+    ops.GridSpec(13, 4096, 2.0, 8)  # 2^24 cells an axis
+    for settings in ((14, 4096, 2.0, 8), (14, 40, 4.0, 8), (32, 2**20, 16.0, 19)):
+        with pytest.raises(ValueError, match="2\\^24 is the most"):
+            ops.GridSpec(*settings)
+
+
+def test_the_second_derivative_of_one_feature_takes_any_cotangent():
+    spec = ops.GridSpec(1, 4, 1.0, 8)
+    coords = torch.rand(5, 2, dtype=torch.float64, requires_grad=True)
+    table = torch.rand(sum(spec.rows(2)), 1, dtype=torch.float64)
+    (grad,) = torch.autograd.grad(
+        ops.hash_grid(coords, table, spec).sum(), coords, create_graph=True
+    )
+    cotangent = torch.rand(2, 5, dtype=torch.float64).T
+    (second,) = torch.autograd.grad(grad, coords, cotangent)
+    assert second.shape == coords.shape

@@ -300,6 +300,9 @@ def test_a_cancelled_kernel_says_so():
     cancel[0] = 1
     with pytest.raises(RuntimeError, match="cancelled"):
         ops.grid_mlp(coords, table, params, GRID, spec, cancel)
+    for wrong in (torch.ones(1), torch.zeros(0, dtype=torch.uint8)):
+        with pytest.raises(ValueError, match="cancel must be uint8"):
+            ops.grid_mlp(coords, table, params, GRID, spec, wrong)
 
 
 @needs_bf16

@@ -209,6 +209,7 @@ def test_a_bf16_step_goes_the_same_way():
         ({"table_v": "double"}, "table"),
         ({"params": "double"}, "params"),
         ({"workspace": torch.zeros(1, 8)}, "workspace"),
+        ({"workspace": "double"}, "workspace must be float32"),
         ({"step": 0}, "step"),
         ({"loss": "huber"}, "loss"),
     ],

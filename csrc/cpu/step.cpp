@@ -143,6 +143,7 @@ Tensor grid_mlp_step(Tensor coords, Tensor targets, Tensor table, Tensor table_m
   STD_TORCH_CHECK(table_m.numel() == table.numel() && table_v.numel() == table.numel() &&
                       params_m.numel() == params.numel() && params_v.numel() == params.numel(),
                   "moments must have the shape of what they belong to");
+  STD_TORCH_CHECK(step >= 1 && workspace.dim() == 2, "step counts from 1; workspace is a matrix");
   const Optimiser optimiser{make_adam(step, lr_table, beta1, beta2, eps, 0.0),
                             make_adam(step, lr_params, beta1, beta2, eps, weight_decay),
                             touched_only};
@@ -162,6 +163,9 @@ Tensor grid_mlp_step(Tensor coords, Tensor targets, Tensor table, Tensor table_m
 
 void adam_step(Tensor param, Tensor grad, Tensor m, Tensor v, int64_t step, double lr, double beta1,
                double beta2, double eps, double weight_decay, bool touched_only) {
+  STD_TORCH_CHECK(grad.numel() == param.numel() && m.numel() == param.numel() &&
+                      v.numel() == param.numel() && step >= 1,
+                  "gradient and moments must have the shape of the parameter");
   const Adam adam = make_adam(step, lr, beta1, beta2, eps, weight_decay);
   float* p = write<float>(param);
   const float* g = read<float>(grad);

@@ -18,13 +18,23 @@ using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
 template <class S>
+void check_memory(const Tensor& tensor) {
+  constexpr ScalarType expected = std::is_same_v<S, float>      ? ScalarType::Float
+                                  : std::is_same_v<S, double>   ? ScalarType::Double
+                                  : std::is_same_v<S, uint16_t> ? ScalarType::UInt16
+                                                                : ScalarType::Byte;
+  STD_TORCH_CHECK(tensor.scalar_type() == expected, "a tensor has another dtype than the kernel");
+  STD_TORCH_CHECK(tensor.is_contiguous(), "tensors of a kernel must be contiguous");
+}
+
+template <class S>
 const S* read(const Tensor& tensor) {
-  STD_TORCH_CHECK(tensor.is_contiguous(), "kernel input must be contiguous");
+  check_memory<S>(tensor);
   return static_cast<const S*>(tensor.const_data_ptr());
 }
 template <class S>
 S* write(const Tensor& tensor) {
-  STD_TORCH_CHECK(tensor.is_contiguous(), "kernel output must be contiguous");
+  check_memory<S>(tensor);
   return static_cast<S*>(tensor.mutable_data_ptr());
 }
 
@@ -46,6 +56,9 @@ inline Grid checked_grid(const Tensor& coords, const Tensor& table, int64_t num_
   STD_TORCH_CHECK(coords.scalar_type() == table.scalar_type(), "coords and table differ in dtype");
   STD_TORCH_CHECK(num_levels >= 1 && num_levels <= kMaxLevels, "num_levels out of range");
   STD_TORCH_CHECK(log2_table_size >= 3 && log2_table_size <= 28, "log2_table_size out of range");
+  // Beyond 2^24 cells a float has no bits left for the place within a cell.
+  const double finest = std::log2(double(base_resolution)) + (num_levels - 1) * std::log2(growth);
+  STD_TORCH_CHECK(base_resolution >= 1 && growth >= 1 && finest <= 24, "the grid is too fine");
   const Grid grid =
       make_grid(coords.size(1), num_levels, base_resolution, growth, log2_table_size, smoothstep);
   STD_TORCH_CHECK(table.size(0) == grid.rows, "table must have ", grid.rows, " rows, has ",

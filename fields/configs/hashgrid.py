@@ -7,6 +7,7 @@ from typing import Any
 
 from fields import grid_levels
 from fields.configs.base import Config, TooSmall, setting
+from fields.errors import FieldsError
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,15 @@ class HashGridConfig(Config):
     interpolation: str = setting(
         "linear", help="between vertices", choices=("linear", "smoothstep")
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        finest = grid_levels.finest_log2(self.num_levels, self.base_resolution, self.growth)
+        if finest > grid_levels.FINEST_LOG2:
+            raise FieldsError(
+                f"num_levels {self.num_levels} with growth {self.growth:g} and base_resolution"
+                f" {self.base_resolution} makes 2^{finest:.0f} cells an axis; 2^24 is the most"
+            )
 
     @property
     def parameters(self) -> int:

@@ -42,6 +42,12 @@ class HashGridEncoding(nn.Module):
         seed: int = 0,
     ):
         super().__init__()
+        if dim not in (1, 2, 3, 4):
+            raise ValueError(f"dim must be from 1 to 4, got {dim}")
+        if features_per_level not in (1, 2, 4, 8):
+            raise ValueError(f"features_per_level must be 1, 2, 4 or 8, got {features_per_level}")
+        if interpolation not in ("linear", "smoothstep"):
+            raise ValueError(f"interpolation must be linear or smoothstep, got {interpolation!r}")
         self.dim = dim
         self.spec = ops.GridSpec(
             num_levels, base_resolution, growth, log2_table_size, interpolation == "smoothstep"

@@ -38,8 +38,9 @@ def hash_grid(coords: Tensor, table: Tensor, spec: GridSpec) -> Tensor:
     Returns:
         [N, num_levels * F], level major.
 
-    Differentiable twice in coords and table. Linear interpolation has no second derivative along
-    one axis and a jump of the first at cell faces; smoothstep has both.
+    Differentiable twice in coords and table; outside [0, 1] the derivatives by coordinates are
+    those at the border, not zero, so that a descent finds its way back. Linear interpolation has
+    no second derivative along one axis and a jump of the first at cell faces; smoothstep has both.
     Raises ValueError on shapes, dtypes or devices that do not fit.
     Mueller et al. 2022, section 3.
     """
@@ -153,7 +154,7 @@ def _hash_grid_double_backward(ctx, v_coords, v_table):
             jacobian = _ops.hash_grid_with_grad(coords, table, *spec)[1]
             out_grad = torch.einsum("nfd,nd->nf", jacobian, v_coords)
         if need_coords or need_table:
-            outer = grad.unsqueeze(-1) * v_coords.unsqueeze(1)
+            outer = (grad.unsqueeze(-1) * v_coords.unsqueeze(1)).contiguous()
             c, t = _ops.hash_grid_with_grad_backward(
                 torch.zeros_like(grad), outer, coords, table, *spec, need_coords, need_table
             )

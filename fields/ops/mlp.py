@@ -63,6 +63,9 @@ def grid_mlp(
     check_grid(coords, table, grid)
     alike("table", table, "params", params)
     shape("params", params, (mlp.num_params(grid.num_levels * table.shape[1]),))
+    if cancel is not None:
+        fits = cancel.dtype == torch.uint8 and cancel.device.type == "cpu" and cancel.numel() == 1
+        check(fits, "cancel must be uint8 [1] on the CPU")
     return _ops.grid_mlp(
         coords.contiguous(),
         table.contiguous(),

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 from fields import grid_levels
-from fields.ops.checks import in_range, one_of
+from fields.ops.checks import check, in_range, one_of
 
 ACTIVATIONS = {"none": 0, "relu": 1, "sine": 2, "sigmoid": 3, "softplus": 4, "exp": 5}
 _DIMS = (1, 2, 3, 4)
@@ -36,6 +36,12 @@ class GridSpec:
         in_range("base_resolution", self.base_resolution, 1, 2**20)
         in_range("growth", self.growth, 1.0, 16.0)
         in_range("log2_table_size", self.log2_table_size, 3, 28)
+        finest = grid_levels.finest_log2(self.num_levels, self.base_resolution, self.growth)
+        check(
+            finest <= grid_levels.FINEST_LOG2,
+            f"num_levels {self.num_levels} with growth {self.growth} and base_resolution"
+            f" {self.base_resolution} makes 2^{finest:.0f} cells an axis; 2^24 is the most",
+        )
         levels = grid_levels.resolutions(self.num_levels, self.base_resolution, self.growth)
         object.__setattr__(self, "_resolutions", levels)
         # Looked up at every call of an op, so kept.

@@ -85,6 +85,11 @@ def grid_mlp_step(
         f"workspace must be [{slots}, {numbers}], got {tuple(workspace.shape)};"
         " make it with step_workspace",
     )
+    float32_state("workspace", workspace, workspace)
+    check(
+        workspace.device == table[0].device,
+        f"workspace is on {workspace.device} but table on {table[0].device}; move one",
+    )
     in_range("step", step, 1, 2**53)
     one_of("loss", loss, LOSSES)
     return _ops.grid_mlp_step(
