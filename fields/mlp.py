@@ -28,6 +28,14 @@ def init_params(inputs: int, spec: ops.MlpSpec, generator: torch.Generator) -> T
     return torch.cat(parts)
 
 
+def cast_up(x: Tensor, params: Tensor) -> Tensor:
+    """bf16 and fp16 inputs, which layers under torch.autocast give, in the type of the parameters.
+
+    Float32 and float64 stay as they are: mixing those two is left to the ops to refuse.
+    """
+    return x.to(params.dtype) if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
 class MLP(nn.Module):
     """A small multilayer perceptron that runs in one kernel.
 
@@ -67,8 +75,11 @@ class MLP(nn.Module):
         self.params = nn.Parameter(init_params(inputs, self.spec, generator))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [..., inputs] -> [..., channels]."""
-        flat = ops.mlp(x.reshape(-1, self.inputs), self.params, self.spec)
+        """x [..., inputs] -> [..., channels].
+
+        bf16 and fp16 inputs are cast up; values have the type of `params`, under autocast too.
+        """
+        flat = ops.mlp(cast_up(x, self.params).reshape(-1, self.inputs), self.params, self.spec)
         return flat.reshape(*x.shape[:-1], self.spec.channels)
 
     def layers(self) -> list[tuple[Tensor, Tensor | None]]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from fields import ops
 from fields.configs import HashGridConfig
 from fields.encodings.hash_grid import init_table
-from fields.mlp import init_params
+from fields.mlp import cast_up, init_params
 
 
 class HashGrid(nn.Module):
@@ -49,9 +49,10 @@ class HashGrid(nn.Module):
     def forward(self, coords: Tensor, *, cancel: Tensor | None = None) -> Tensor:
         """coords [..., dim] in [0, 1] -> values [..., channels].
 
+        bf16 and fp16 coordinates are cast up, but tell no more than 256 and 2048 points of an axis
+        apart near 1; values have the type of the parameters, under autocast too.
         `cancel`: uint8 [1]; once another thread sets it, RuntimeError("cancelled") is raised.
         """
-        flat = ops.grid_mlp(
-            coords.reshape(-1, self.dim), self.table, self.params, self.grid, self.mlp, cancel
-        )
+        points = cast_up(coords, self.table).reshape(-1, self.dim)
+        flat = ops.grid_mlp(points, self.table, self.params, self.grid, self.mlp, cancel)
         return flat.reshape(*coords.shape[:-1], self.channels)
