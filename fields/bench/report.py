@@ -27,7 +27,7 @@ KERNEL_NOTES = {
 def console() -> Console:
     """As wide as the terminal; wide enough for a table where there is none."""
     here = Console(highlight=False)
-    return here if here.is_terminal else Console(highlight=False, width=120)
+    return here if here.is_terminal else Console(highlight=False, width=140)
 
 
 def kernels(result: Result) -> None:
@@ -44,7 +44,7 @@ def kernels(result: Result) -> None:
         columns = {k: v for k, v in KERNEL_COLUMNS.items() if any(k in row for row in rows)}
         table.add_column("engine", no_wrap=True)
         for title, _ in columns.values():
-            table.add_column(title, justify="right", no_wrap=True)
+            table.add_column(title, justify="right")
         present = [row for row in rows if "absent" not in row]
         for row in present:
             cells = [_spread(row, name, scale) for name, (_, scale) in columns.items()]
