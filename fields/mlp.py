@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fields import ops
+from fields.points import as_matrix
 
 
 def init_params(inputs: int, spec: ops.MlpSpec, generator: torch.Generator) -> Tensor:
@@ -26,14 +27,6 @@ def init_params(inputs: int, spec: ops.MlpSpec, generator: torch.Generator) -> T
         if spec.bias:
             parts.append(torch.zeros(out))
     return torch.cat(parts)
-
-
-def cast_up(x: Tensor, params: Tensor) -> Tensor:
-    """bf16 and fp16 inputs, which layers under torch.autocast give, in the type of the parameters.
-
-    Float32 and float64 stay as they are: mixing those two is left to the ops to refuse.
-    """
-    return x.to(params.dtype) if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 class MLP(nn.Module):
@@ -79,7 +72,7 @@ class MLP(nn.Module):
 
         bf16 and fp16 inputs are cast up; values have the type of `params`, under autocast too.
         """
-        flat = ops.mlp(cast_up(x, self.params).reshape(-1, self.inputs), self.params, self.spec)
+        flat = ops.mlp(as_matrix("x", x, self.inputs, self.params), self.params, self.spec)
         return flat.reshape(*x.shape[:-1], self.spec.channels)
 
     def layers(self) -> list[tuple[Tensor, Tensor | None]]:

@@ -408,3 +408,18 @@ def test_compiled_in_one_graph_it_equals_eager(make):
     for grad, expected_grad in pairs:
         assert expected_grad.any()
         torch.testing.assert_close(grad, expected_grad, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "module", [HashGrid(3), HashGridEncoding(2), MLP(2, 3)], ids=["field", "encoding", "mlp"]
+)
+def test_a_wrong_last_dimension_is_refused_in_one_line(module):
+    for wrong in (torch.rand(2, 3), torch.tensor(1.0)):
+        with pytest.raises(ValueError, match=r"must be \[\.\.\., 2\], got"):
+            module(wrong)
+
+
+def test_the_encoding_takes_half_precision_coordinates():
+    encoding = HashGridEncoding(2)
+    coords = torch.tensor([[0.25, 0.5]])
+    assert torch.equal(encoding(coords.bfloat16()), encoding(coords))

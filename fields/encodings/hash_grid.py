@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fields import ops
+from fields.points import as_matrix
 
 
 def init_table(rows: int, features: int, generator: torch.Generator) -> Tensor:
@@ -64,16 +65,17 @@ class HashGridEncoding(nn.Module):
 
     def forward(self, coords: Tensor) -> Tensor:
         """coords [..., dim] in [0, 1] -> features [..., features], level major."""
-        flat = ops.hash_grid(coords.reshape(-1, self.dim), self.table, self.spec)
+        flat = ops.hash_grid(self._points(coords), self.table, self.spec)
         return flat.reshape(*coords.shape[:-1], self.features)
 
     def with_grad(self, coords: Tensor) -> tuple[Tensor, Tensor]:
         """Features [..., features] and their jacobian [..., features, dim], once differentiable."""
-        features, jacobian = ops.hash_grid_with_grad(
-            coords.reshape(-1, self.dim), self.table, self.spec
-        )
+        features, jacobian = ops.hash_grid_with_grad(self._points(coords), self.table, self.spec)
         shape = coords.shape[:-1]
         return (
             features.reshape(*shape, self.features),
             jacobian.reshape(*shape, self.features, self.dim),
         )
+
+    def _points(self, coords: Tensor) -> Tensor:
+        return as_matrix("coords", coords, self.dim, self.table)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from fields import ops
 from fields.configs import HashGridConfig
 from fields.encodings.hash_grid import init_table
-from fields.mlp import cast_up, init_params
+from fields.mlp import init_params
+from fields.points import as_matrix
 
 
 class HashGrid(nn.Module):
@@ -53,6 +54,6 @@ class HashGrid(nn.Module):
         apart near 1; values have the type of the parameters, under autocast too.
         `cancel`: uint8 [1]; once another thread sets it, RuntimeError("cancelled") is raised.
         """
-        points = cast_up(coords, self.table).reshape(-1, self.dim)
+        points = as_matrix("coords", coords, self.dim, self.table)
         flat = ops.grid_mlp(points, self.table, self.params, self.grid, self.mlp, cancel)
         return flat.reshape(*coords.shape[:-1], self.channels)
