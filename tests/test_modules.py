@@ -411,7 +411,9 @@ def test_compiled_in_one_graph_it_equals_eager(make):
 
 
 @pytest.mark.parametrize(
-    "module", [HashGrid(3), HashGridEncoding(2), MLP(2, 3)], ids=["field", "encoding", "mlp"]
+    "module",
+    [fields.HashGrid(3), fields.HashGridEncoding(2), fields.MLP(2, 3)],
+    ids=["field", "encoding", "mlp"],
 )
 def test_a_wrong_last_dimension_is_refused_in_one_line(module):
     for wrong in (torch.rand(2, 3), torch.tensor(1.0)):
@@ -420,6 +422,6 @@ def test_a_wrong_last_dimension_is_refused_in_one_line(module):
 
 
 def test_the_encoding_takes_half_precision_coordinates():
-    encoding = HashGridEncoding(2)
+    encoding = fields.HashGridEncoding(2)
     coords = torch.tensor([[0.25, 0.5]])
     assert torch.equal(encoding(coords.bfloat16()), encoding(coords))
