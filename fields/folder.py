@@ -2,8 +2,10 @@
 
 A new run is written into a hidden folder beside its place (`.NAME.partial`) and takes its name in
 one step with its first files, so a kill leaves either nothing under that name or something that
-loads. A run that is replaced stays until the new one has its first files. Two fits into one place:
-the second is refused, by a lock that the system drops with the process.
+loads. In a folder that stands, empty or with a run to be replaced, the hidden folder (`.partial`)
+lies inside, and its files move up once they are whole: until then nothing of the old run is
+touched. Two fits into one place: the second is refused, by a lock that the system drops with the
+process.
 """
 
 import contextlib
@@ -21,17 +23,17 @@ STATE = "state.safetensors"
 METRICS = "metrics.json"
 LOG = "log.jsonl"
 PREVIEW = "preview.png"
+HIDDEN = ".partial"
 
 
 class RunFolder:
     """A run folder that this process alone writes to; made by the three functions below."""
 
-    def __init__(self, path: Path, here: Path, lock: int, made: list[Path], replaces: bool):
+    def __init__(self, path: Path, here: Path, lock: int, made: list[Path]):
         self.path = path  # the name that the user knows
         self._here = here  # where the files are now: `path`, or the hidden folder before it
         self._lock = lock
         self._made = made  # folders made on the way, removed if nothing comes of the run
-        self._replaces = replaces
 
     @property
     def published(self) -> bool:
@@ -42,22 +44,49 @@ class RunFolder:
         """Where a file of the run is now."""
         return self._here / name
 
-    def begin(self) -> None:
-        """Before the first file of a new run: what a run that it replaces leaves, goes.
+    def publish(self) -> None:
+        """Once a field is written: the files take the place that the user knows.
+
+        Where the system refuses, they stay under another name, which `path` is from then on, and
+        FieldsError is raised.
+        """
+        if self.published:
+            return
+        place = self.path
+        try:
+            if self._here.parent == place:
+                self._move_up()
+            else:
+                os.rename(self._here, place)
+                _sync(place.parent)
+            self._here = place
+        except OSError as error:
+            self.path = self._here = self._put_beside()
+            raise FieldsError(f"{shown(place)} cannot be written: {error.strerror}") from None
+
+    def _move_up(self) -> None:
+        """Out of the hidden folder in `path`; what a run that is replaced leaves, goes.
 
         Its field stays until the new one takes its place, so that the folder always loads.
         """
-        if self._replaces:
-            for name in (METRICS, PREVIEW, LOG, STATE):
-                self.file(name).unlink(missing_ok=True)
-            self._replaces = False
+        for name in (METRICS, PREVIEW, LOG, STATE):
+            (self.path / name).unlink(missing_ok=True)
+        for name in (FIELD, STATE, LOG, PREVIEW, METRICS):
+            if self.file(name).exists():
+                os.replace(self.file(name), self.path / name)
+        self._here.rmdir()
+        _sync(self.path)
 
-    def publish(self) -> None:
-        """Once a field is written: the folder takes the name that the user knows."""
-        if not self.published:
-            os.rename(self._here, self.path)
-            _sync(self.path.parent)
-            self._here = self.path
+    def _put_beside(self) -> Path:
+        """A name that can be had for files that cannot take theirs; where they are, if none can."""
+        if self._here.parent != self.path:
+            for number in range(2, 100):
+                beside = numbered(self.path.parent, self.path.name, number)
+                if not os.path.lexists(beside):
+                    with contextlib.suppress(OSError):
+                        os.rename(self._here, beside)
+                        return beside
+        return self._here
 
     def log(self, text: str) -> None:
         """Append lines to the log."""
@@ -83,18 +112,19 @@ def new(path: Path, *, overwrite: bool = False) -> RunFolder:
 
     With `overwrite` a run that stands there is replaced; a folder that is no run never is.
     """
-    if not path.exists():
-        return _make(path)
     name = shown(path)
+    if not path.exists():
+        if path.is_symlink():
+            raise FieldsError(f"{name} is a link to nothing; name another --out")
+        return _make(path)
     if not path.is_dir():
         raise FieldsError(f"{name} is a file; name another --out")
     if not is_run(path):
-        if any(path.iterdir()):
+        if any(found.name != HIDDEN for found in _inside(path)):
             raise FieldsError(f"{name} exists and is no run; name another --out")
-        return _make(path)
-    if not overwrite:
+    elif not overwrite:
         raise FieldsError(f"{name} exists; --overwrite replaces it, --resume goes on with it")
-    return _take(path, replaces=True)
+    return _take(path, anew=True)
 
 
 def existing(path: Path) -> RunFolder:
@@ -103,7 +133,7 @@ def existing(path: Path) -> RunFolder:
         raise FieldsError(f"{shown(path)} does not exist: nothing to resume; leave --resume away")
     if not (path / STATE).is_file():
         raise FieldsError(f"{shown(path)} holds no {STATE}: nothing to resume")
-    return _take(path, replaces=False)
+    return _take(path, anew=False)
 
 
 def next_free(parent: Path, stem: str) -> RunFolder:
@@ -153,24 +183,46 @@ def _make(path: Path) -> RunFolder:
                 made.append(folder)
         hidden.mkdir(exist_ok=True)
         lock = _lock(hidden, path)
+        if os.path.lexists(path):  # of a fit that held the lock until now
+            shutil.rmtree(hidden)
+            os.close(lock)
+            raise InUse(f"{shown(path)} was made by another fit just now; name another --out")
         for left in hidden.iterdir():  # by a fit that was killed before its first checkpoint
             left.unlink()
     except OSError as error:
         _remove(made)
-        raise FieldsError(
-            f"{shown(path)} cannot be written: {error.strerror}; name another --out"
-        ) from None
-    return RunFolder(path, hidden, lock, made, replaces=False)
+        raise _refused(path, error) from None
+    return RunFolder(path, hidden, lock, made)
 
 
-def _take(path: Path, *, replaces: bool) -> RunFolder:
-    """A folder that stands, locked."""
+def _take(path: Path, *, anew: bool) -> RunFolder:
+    """A folder that stands, locked; `anew` for a run that does not go on with what it holds."""
     if not os.access(path, os.W_OK | os.X_OK):
         raise FieldsError(f"{shown(path)} cannot be written; name another --out")
     lock = _lock(path, path)
-    for left in path.glob(".fields-*.tmp"):  # by a fit that was killed while it wrote
-        left.unlink(missing_ok=True)
-    return RunFolder(path, path, lock, [], replaces)
+    hidden = path / HIDDEN
+    try:
+        for left in path.glob(".fields-*.tmp"):  # by a fit that was killed while it wrote
+            left.unlink(missing_ok=True)
+        if hidden.exists():
+            shutil.rmtree(hidden)
+        if anew:
+            hidden.mkdir()
+    except OSError as error:
+        os.close(lock)
+        raise _refused(path, error) from None
+    return RunFolder(path, hidden if anew else path, lock, [])
+
+
+def _inside(path: Path) -> list[Path]:
+    try:
+        return list(path.iterdir())
+    except OSError as error:
+        raise _refused(path, error) from None
+
+
+def _refused(path: Path, error: OSError) -> FieldsError:
+    return FieldsError(f"{shown(path)} cannot be written: {error.strerror}; name another --out")
 
 
 def _lock(folder: Path, path: Path) -> int:

@@ -101,7 +101,7 @@ def run(
         if caught:
             reason = caught[0].name
         elif standing.done >= 1:
-            reason = "steps" if standing.step == plan.stop.steps else "seconds"
+            reason = "steps" if standing.step >= (plan.stop.steps or math.inf) else "seconds"
         if losses and (reason or len(losses) >= READ_EVERY or now - last_read > READ_SECONDS):
             standing.loss = _mean(losses, standing.step, take)
             losses.clear()

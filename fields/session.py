@@ -27,7 +27,7 @@ from fields.progress import Figures, Progress
 from fields.runs import Run, displayed
 from fields.signals.downscale import downscale
 from fields.signals.picture import PictureSignal
-from fields.signals.picture_score import score
+from fields.signals.picture_score import MOST_PSNR, score
 from fields.steps import Step
 
 PREVIEW_SIDE = 1024  # of the preview picture, at most about
@@ -89,21 +89,25 @@ class Session:
                 self.progress.close()
             if caught:
                 self._keep()
-                raise Interrupted(f"stopped by {reason}; {self._what_is_kept()}", caught[0])
+                raise Interrupted(f"stopped by {caught[0].name}; {self._what_is_kept()}", caught[0])
             return self._finish(reason)
 
     # What the loop tells and asks
 
     def advance(self, standing: Standing) -> None:
         seconds = max(standing.seconds, 1e-9)
-        expected = self.estimate(standing.loss)
+        # Only of a mean squared error does the loss say what score to expect.
+        expected = self.estimate(standing.loss) if self.loss == "l2" else None
         target = self.plan.stop.target
-        done = standing.done if target is None else max(standing.done, expected / target)
+        done = standing.done
+        if target is not None and expected is not None:
+            done = max(done, expected / target)
         done = min(max(done, 0.0), 1.0)
-        self.progress.advance(Figures(done, seconds, self._rate(), expected, target))
+        self.progress.advance(Figures(done, seconds, self._rate(), expected, target, standing.loss))
         if seconds >= self._next_line:
             self._next_line = seconds + max(0.1, _LOG_SHARE * seconds)
-            self._note("progress", loss=standing.loss, expected_psnr=round(expected, 3))
+            scores = {} if expected is None else {"expected_psnr": round(expected, 3)}
+            self._note("progress", loss=standing.loss, **scores)
 
     def checkpoint(self, standing: Standing) -> None:
         self._require_sound()
@@ -119,7 +123,7 @@ class Session:
         self.field.eval()
         psnr = measure(self.field)
         self.field.train()
-        self._note(event, psnr=round(psnr, 4))
+        self._note(event, psnr=round(min(psnr, MOST_PSNR), 4))
         return psnr
 
     def estimate(self, loss: float) -> float:
@@ -138,14 +142,16 @@ class Session:
         with self._telling_what_is_kept():
             self._note("checkpoint")
             self._write_weights()
-            self.place.publish()
-            self._kept = self.standing.step
+            self._publish()
+
+    def _publish(self) -> None:
+        self._kept = self.standing.step  # under another name where this one cannot be had
+        self.place.publish()
 
     def _write_weights(self) -> None:
-        self.place.begin()
         self._write_state(self.place.file(folder.STATE))
         self._write_field(self.place.file(folder.FIELD))
-        self.place.log("".join(f"{json.dumps(line)}\n" for line in self._log))
+        self.place.log("".join(f"{json.dumps(line, allow_nan=False)}\n" for line in self._log))
         self._log.clear()
 
     def _finish(self, reason: str) -> Run:
@@ -163,8 +169,7 @@ class Session:
                 run.metrics = self._metrics(reason, pixels, file.stat().st_size)
                 _write_json(self.place.file(folder.METRICS), run.metrics)
             finally:  # the field stands, whatever befell what is made of it
-                self.place.publish()
-                self._kept = self.standing.step
+                self._publish()
         return run
 
     @contextmanager

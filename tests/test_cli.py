@@ -263,6 +263,19 @@ def test_a_full_disk_gets_one_line_and_leaves_no_half_run(folder, limit):
     assert not (folder / "run").exists() and len(done.stderr.splitlines()) == 3
 
 
+def test_a_full_disk_leaves_the_run_that_was_to_be_replaced(run):
+    path, _ = run
+    before = {p.name: p.read_bytes() for p in path.iterdir()}
+    line = ["fit", "waves.png", "--steps=5", f"--out={path}", "--overwrite", "--width=64"]
+
+    def full():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+    done = command(*line, cwd=path.parent.parent, preexec_fn=full)
+    assert done.returncode == 2 and "nothing was written" in done.stderr.splitlines()[-1]
+    assert {p.name: p.read_bytes() for p in path.iterdir()} == before
+
+
 @pytest.mark.parametrize("flags", [[], ["--json"]])
 def test_output_into_a_closed_pipe_gets_one_line_and_keeps_the_run(folder, flags):
     line = [sys.executable, "-m", "fields", "fit", "waves.png", "--steps=5", *SMALL, *flags]

@@ -512,3 +512,20 @@ def test_a_picture_made_smaller_is_fitted_and_scored_as_such(tmp_path):
         fields.fit(tmp_path / "a.png", out=run.path, steps=12, resume=True)
     again = fields.fit(tmp_path / "a.png", out=run.path, steps=12, resume=True, downscale=2)
     assert again.metrics["steps"] == 12
+
+
+def test_a_log_is_json_and_names_no_score_that_a_loss_does_not_tell(tmp_path):
+    plain = np.full((1, 1, 3), 255, np.uint8)
+    met = fields.fit(plain, out=tmp_path / "met", target=60, seconds=20, threads=1, **TINY)
+    text = (met.path / "log.jsonl").read_text()
+    assert met.metrics["ended_by"] == "target" and "Infinity" not in text
+    for loss, tells in (("l2", True), ("l1", False)):
+        run = fields.fit(picture(), out=tmp_path / loss, steps=40, loss=loss, **TINY)
+        text = (run.path / "log.jsonl").read_text()
+        assert '"loss"' in text and ("expected_psnr" in text) is tells
+
+
+def test_fewer_steps_than_a_run_has_end_it_by_steps(tmp_path):
+    fields.fit(picture(), out=tmp_path / "run", steps=4, **TINY)
+    run = fields.fit(picture(), out=tmp_path / "run", steps=1, resume=True)
+    assert run.metrics["ended_by"] == "steps" and run.steps == 4

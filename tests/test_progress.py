@@ -16,6 +16,11 @@ def test_a_line_holds_rate_score_and_time_left():
     )
 
 
+def test_without_a_score_a_line_holds_the_loss():
+    assert "loss 0.0123  6.0 s" in str(Figures(0.25, 2.0, 2.5e6, None, loss=0.01234))
+    assert "loss 0.0123, to 35 dB" in str(Figures(0.25, 2.0, 2.5e6, None, 35, 0.01234))
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.04, "0.0 s"), (9.9, "9.9 s"), (59, "59 s"), (185, "3:05"), (3725, "1:02:05")],

@@ -157,8 +157,44 @@ def test_a_folder_that_is_no_run_is_never_touched(source, tmp_path):
 
 
 def test_an_empty_folder_is_taken(source, tmp_path):
+    place = tmp_path / "empty"
+    place.mkdir()
+    inode = place.stat().st_ino  # a mount point cannot be renamed over
+    assert fields.fit(source, out=place, steps=1, **TINY).path == place
+    assert place.stat().st_ino == inode and ".partial" not in files(place)
+
+
+def test_the_folder_that_one_stands_in_is_taken(source, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
-    assert fields.fit(source, out=tmp_path / "empty", steps=1, **TINY).path == tmp_path / "empty"
+    monkeypatch.chdir(tmp_path / "empty")
+    fields.fit(source, out=".", steps=1, **TINY)
+    assert fields.load(".").steps == 1
+
+
+def test_a_fit_that_fails_leaves_an_empty_folder_empty(source, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FieldsError, match="not finite"):
+        fields.fit(source, out=tmp_path / "empty", steps=5, loss=lambda a, b: a.sum() / 0, **TINY)
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_a_fit_whose_name_is_taken_meanwhile_is_kept_beside_it(source, tmp_path):
+    def loss(values, targets):
+        (tmp_path / "run").mkdir(exist_ok=True)
+        (tmp_path / "run" / "x").touch()
+        return (values - targets).square().mean()
+
+    with pytest.raises(FieldsError, match=r"step 3 is kept in .*run-2") as error:
+        fields.fit(source, out=tmp_path / "run", steps=3, loss=loss, **TINY)
+    one_line(error.value)
+    assert fields.load(tmp_path / "run-2").metrics["steps"] == 3
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "run-2", "waves.png"]
+
+
+def test_a_link_to_nothing_is_refused_at_once(source, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(FieldsError, match="link to nothing"):
+        fields.fit(source, out=tmp_path / "link", steps=1, **TINY)
 
 
 def test_a_second_fit_into_one_folder_is_refused(run, source, tmp_path):
