@@ -37,7 +37,8 @@ def save(path: Path, rows: list[dict[str, Any]]) -> None:
         strength = {"linewidth": 2.4 if mean else 0.9 if many else 1.8, "color": colour}
         if after:
             axes.plot(*zip(*after, strict=True), **strength, zorder=3 if mean else 2)
-            labels.append((after[-1], name, colour))
+            if mean or not many:
+                labels.append((after[-1], name, colour))
         if targets and (mean or not many):
             axes.plot(
                 *zip(*targets, strict=True),
@@ -58,8 +59,6 @@ def save(path: Path, rows: list[dict[str, Any]]) -> None:
     axes.minorticks_off()
     axes.margins(x=0.02)
     for height, ((x, y), name, colour) in zip(_apart(axes, labels), labels, strict=True):
-        if many and colour == FAINT:
-            continue
         axes.annotate(
             name, (x, y), (8, height), textcoords="offset points", color=colour, va="center"
         )
