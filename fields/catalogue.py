@@ -63,6 +63,12 @@ def name_of(config: Config) -> str:
     raise FieldsError(f"{type(config).__name__} is no configuration of a model of this catalogue")
 
 
+def config_of(module: Any) -> Config | None:
+    """The configuration of a module that is one of the catalogue's; None for any other."""
+    own = f"{type(module).__module__}:{type(module).__qualname__}"
+    return module.config if any(m.module == own for m in MODELS.values()) else None
+
+
 def build(config: Config) -> Any:
     """The nn.Module that a configuration describes, with its initial weights."""
     home, name = find(name_of(config)).module.split(":")

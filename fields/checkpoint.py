@@ -60,6 +60,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     program or of a newer format.
     """
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
+            raise FieldsError(f"{shown(path)} is no file; name a run or a field.safetensors")
         data = path.read_bytes()
     except FileNotFoundError:
         raise FieldsError(f"{shown(path)} does not exist") from None

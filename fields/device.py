@@ -61,6 +61,14 @@ def why_not_cuda() -> str | None:
     return None if torch.cuda.is_available() else "torch finds no CUDA device"
 
 
+def computes(precision: str, where: "torch.device") -> bool:
+    """Whether the kernels there have MLPs of that arithmetic: float32, bf16 or fp16."""
+    from fields import extension
+
+    on_cpu = precision == "float32" or (precision == "bf16" and extension.load().bf16)
+    return on_cpu or where.type == "cuda"
+
+
 def available_threads() -> int:
     """Processors that this process may use: its affinity, and the quota of its control group."""
     if hasattr(os, "sched_getaffinity"):

@@ -4,7 +4,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,28 +106,32 @@ def carry_out(
     request: Request, source: Source, reporter: Progress | None, wall_started: float
 ) -> Run:
     """`fit`, for a request that was checked; the command began at `wall_started`."""
-    picture, name = _picture(source)
     reporter = reporter or progress.choose()
     with contextlib.ExitStack() as stack:
         threads = stack.enter_context(device.threads(request.threads))
         choice = device.choose(request.device)
+        asked = request.options if request.config is None else request.config.as_dict()
+        _check_precision(asked, choice.device)
+        picture, name = _picture(source)
         started = time.perf_counter()
         stack.enter_context(torch.random.fork_rng(devices=[]))
         signal = PictureSignal(downscale(picture, request.downscale), choice.device)
         begin = _resumed(request, signal) if request.resume else _new(request, signal)
         stack.callback(begin.place.close)
+        if begin.config is not None:
+            _check_precision(begin.config.as_dict(), choice.device)
         field = begin.field.to(choice.device)
+        step = steps.choose(field, signal, begin.plan, begin.loss)
         _check_field(field, signal)
         field.train()
         torch.manual_seed(begin.plan.seed)  # for a module that draws numbers of its own
-        step = steps.choose(field, signal, begin.plan, begin.loss)
         if begin.held:
             begin.held.restore(step)
         facts = {
             "source": name,
             "downscale": request.downscale,
             "device": choice.device.type,
-            "kernels": ops.ACTIVE.cpu if choice.device.type == "cpu" else "cuda",
+            "kernels": _kernels(choice.device),
             "threads": threads,
         }
         for line in _announcement(begin, signal, facts, choice.reason):
@@ -169,7 +173,10 @@ class _Beginning:
 def _new(request: Request, signal: PictureSignal) -> _Beginning:
     extra = checkpoint.HEADER_BYTES + len(signal.picture.icc or b"")
     config = request.config_for(signal.channels, signal.shape, extra)
-    field = request.module if config is None else catalogue.build(config)
+    field = request.module
+    if field is None:
+        assert config is not None
+        field = catalogue.build(config)
     place = (
         folder.next_free(RUNS, _stem(request, signal))
         if request.place is None
@@ -222,6 +229,20 @@ def _from_array(pixels: np.ndarray) -> Picture:
     if not np.isfinite(pixels).all():
         raise FieldsError("pixels hold NaN or infinite values")
     return Picture(np.ascontiguousarray(pixels), "array", "array")
+
+
+def _check_precision(options: Mapping[str, Any], where: torch.device) -> None:
+    """FieldsError for arithmetic that the kernels do not have."""
+    precision = options.get("precision", "float32")
+    if not device.computes(precision, where):
+        raise FieldsError(
+            f"the {_kernels(where)} kernels have no {precision} arithmetic on this machine;"
+            " use --precision float32"
+        )
+
+
+def _kernels(where: torch.device) -> str:
+    return ops.ACTIVE.cpu if where.type == "cpu" else "cuda"
 
 
 def _check_field(field: nn.Module, signal: PictureSignal) -> None:

@@ -77,13 +77,21 @@ class Request:
         return self.model if self._is_module else None
 
     @property
+    def config(self) -> Config | None:
+        """The configuration that was given, itself or by a module of the catalogue."""
+        if self._is_module:
+            return catalogue.config_of(self.model)
+        if not isinstance(self.model, Config):
+            return None
+        config = replace(self.model, **self.options)
+        return config if self.seed is None else replace(config, seed=self.seed)
+
+    @property
     def model_name(self) -> str:
         """As part of a folder's name."""
-        if self._is_module:
-            return type(self.model).__name__
-        if isinstance(self.model, Config):
-            return catalogue.name_of(self.model)
-        return self.model or DEFAULT_MODEL
+        if self.config is not None:
+            return catalogue.name_of(self.config)
+        return type(self.model).__name__ if self._is_module else self.model or DEFAULT_MODEL
 
     @property
     def stop(self) -> Stop:
@@ -101,7 +109,7 @@ class Request:
 
     def plan(self, samples: int = 0) -> Plan:
         """The plan of a new fit to a signal of so many samples."""
-        name = None if self._is_module else self.model_name
+        name = None if self._is_module and self.config is None else self.model_name
         return plans.make(
             self.stop,
             model=name,
@@ -120,22 +128,22 @@ class Request:
             known[name].check(value)
 
     def config_for(self, channels: int, shape: tuple[int, ...], extra_bytes: int) -> Config | None:
-        """The configuration of a new field for a signal; None for the user's own module.
+        """The configuration of a new field for a signal; None for a module of the user's own class.
 
         Args:
             channels, shape: of the signal.
             extra_bytes: of the file, beside the weights.
         """
-        if self._is_module:
-            return None
-        if isinstance(self.model, Config):
-            config = replace(self.model, **self.options)
+        config = self.config
+        if config is not None:
             if (config.channels, config.dim) != (channels, len(shape)):
                 raise FieldsError(
                     f"the model has {config.dim} coordinates and {config.channels} channels, the"
                     f" source has {len(shape)} and {channels}"
                 )
-            return config if self.seed is None else replace(config, seed=self.seed)
+            return config
+        if self._is_module:
+            return None
         kind = catalogue.find(self.model or DEFAULT_MODEL).config
         options = {**self.options, "seed": self.seed or 0}
         if self.size_kb is None:
@@ -166,7 +174,8 @@ def _check_number(flag: str, value: Any, low: float, high: float, *, whole: bool
         return
     kind = "a whole number" if whole else "a number"
     kinds = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, kinds) or value != value:
         raise FieldsError(f"{flag} must be {kind}, got {value!r}")
     if not low <= value <= high:
-        raise FieldsError(f"{flag} must be from {low:,.0f} to {high:,.0f}, got {value:,}")
+        given = f"{value:,}" if abs(value) < 1e24 else "far more" if value > 0 else "far less"
+        raise FieldsError(f"{flag} must be from {low:,.0f} to {high:,.0f}, got {given}")

@@ -72,9 +72,12 @@ def _check(
 ) -> None:
     """Nothing that shapes the training may differ from what the run was started with."""
     model = content["model"]
-    own = checkpoint.class_name(request.module) if request.module is not None else None
-    asked = own or (request.model_name if request.model is not None else None)
+    given_config = request.config
+    asked = None if request.model is None else request.model_name
+    if request.module is not None and given_config is None:
+        asked = checkpoint.class_name(request.module)
     config = content["config"] or {}
+    options = request.options if given_config is None else given_config.as_dict()
     pairs = [
         ("downscale", request.downscale, content["signal"]["downscale"]),
         ("model", asked, model),
@@ -82,7 +85,7 @@ def _check(
         ("batch", request.batch, plan.training.batch),
         ("rate", request.rate, plan.training.rate),
         ("loss", request.loss_name, content["loss"]),
-        *[(name, value, config.get(name)) for name, value in request.options.items()],
+        *[(name, value, config.get(name)) for name, value in options.items()],
     ]
     for name, given, held in pairs:
         if given is not None and given != held:

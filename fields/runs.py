@@ -1,5 +1,6 @@
 """A run: a fitted field with what is known of it, to be asked and drawn. `load` opens one."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from fields import checkpoint, folder
+from fields.device import computes
 from fields.errors import FieldsError
+from fields.models.hashgrid import HashGrid
 from fields.pictures import png, read_picture
 from fields.pictures.naming import shown
 from fields.pictures.picture import Picture
@@ -52,6 +55,11 @@ class Run:
     def steps(self) -> int:
         """Training steps that the field has behind it."""
         return self.config["steps"]
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic that the field is asked in here; `config` holds that of its training."""
+        return self.field.mlp.precision if isinstance(self.field, HashGrid) else "float32"
 
     @property
     def is_finished(self) -> bool:
@@ -143,6 +151,9 @@ def load(path: str | os.PathLike, *, model: nn.Module | None = None, device: str
         model: a module of your own class to fill, where the run was fitted with one.
         device: where the field shall be.
 
+    A field that was trained in arithmetic which the kernels here do not have is asked in float32,
+    which its weights are; `Run.precision` says so.
+
     Runs no code of the file. Raises FieldsError, in one line, for what is missing, damaged, cut
     short, of a newer format, or does not fit `model`.
     """
@@ -156,7 +167,10 @@ def load(path: str | os.PathLike, *, model: nn.Module | None = None, device: str
     field = checkpoint.restore(file, tensors, config, model)
     metrics = _metrics(path / folder.METRICS, config) if path.is_dir() else {}
     icc = bytes(tensors["signal.icc"].numpy()) if "signal.icc" in tensors else None
-    return Run(path, field.to(torch.device(device)), config, metrics, icc)
+    where = torch.device(device)
+    if isinstance(field, HashGrid) and not computes(field.mlp.precision, where):
+        field.mlp = dataclasses.replace(field.mlp, precision="float32")
+    return Run(path, field.to(where), config, metrics, icc)
 
 
 def _metrics(path: Path, config: dict[str, Any]) -> dict[str, Any]:

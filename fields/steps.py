@@ -54,8 +54,9 @@ class Step(Protocol):
 
 def choose(field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss) -> Step:
     """The fastest step that fits."""
-    if type(field) is HashGrid and isinstance(loss, str) and field.table.dtype == torch.float32:
-        return HashGridStep(field, signal, plan, loss)
+    if type(field) is HashGrid and isinstance(loss, str):
+        if field.table.requires_grad and field.params.requires_grad:
+            return HashGridStep(field, signal, plan, loss)
     return AutogradStep(field, signal, plan, loss)
 
 
@@ -68,11 +69,9 @@ class Moments:
         if not self.parameters:
             raise FieldsError(f"{type(field).__name__} has no parameters to train")
         for name, parameter in self.parameters.items():
-            if parameter.dtype not in (torch.float32, torch.float64):
-                raise FieldsError(
-                    f"parameter {name} is {str(parameter.dtype)[6:]}; training needs float32 or"
-                    " float64 weights"
-                )
+            if parameter.dtype != torch.float32:
+                kind = str(parameter.dtype).removeprefix("torch.")
+                raise FieldsError(f"parameter {name} is {kind}; training needs float32 weights")
         self.first = {n: self._zeros(p) for n, p in self.parameters.items()}
         self.second = {n: self._zeros(p) for n, p in self.parameters.items()}
 

@@ -125,7 +125,7 @@ def test_a_file_of_another_program_is_refused(tmp_path):
     ("changes", "word"),
     [
         ({"model": "nothing"}, "no model"),
-        ({"config": {"channels": 3, "log2_table_size": 24, "num_levels": 32}}, "describes"),
+        ({"config": {"channels": 3, "log2_table_size": 24, "num_levels": 24}}, "describes"),
         ({"config": {"channels": 3, "log2_table_size": 10**9}}, "at most"),
         ({"config": {"channels": 3, "surprise": 1}}, "surprise"),
         ({"config": {"channels": "3"}}, "whole number"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -173,8 +174,10 @@ def test_cuda_without_cuda_gets_one_line(folder, here):
 
 
 def test_cuda_is_taken_by_itself_only_with_a_passing_run_in_the_documentation():
-    page = ROOT / "docs" / "gpu.md"
-    assert not device.CUDA_IS_PROVEN or page.is_file()
+    page = (ROOT / "docs" / "gpu.md").read_text()
+    # The last line of benchmarks/gpu.sh: the device, the date, torch's version.
+    passing = re.search(r"^\W*passing: .+, .+, torch \d", page, re.MULTILINE)
+    assert device.CUDA_IS_PROVEN is bool(passing)
 
 
 def test_fit_says_what_it_will_do_and_where_the_result_lies(run):
@@ -237,6 +240,20 @@ def test_a_damaged_run_gets_one_line_from_every_verb(run, tmp_path, here):
         assert "damaged" in fails(*arguments, cwd=tmp_path, run=here)
     (tmp_path / "field.safetensors").write_bytes(data[:-5])
     assert "cut short" in fails("info", ".", cwd=tmp_path, run=here)
+
+
+def test_info_trusts_no_file(run, tmp_path, here):
+    os.mkfifo(tmp_path / "pipe")
+    assert "is no file" in fails("info", "pipe", cwd=tmp_path, run=here)
+    path, _ = run
+    (path / "metrics.json").write_text('{"steps": 60, "psnr": "high"}')
+    done = here("info", path, cwd=tmp_path)
+    assert done.returncode == 0 and "parameters" in done.stdout
+
+
+def test_a_number_past_all_numbers_gets_one_line(folder, here):
+    line = ["fit", "waves.png", "--steps", "1" + "0" * 400]
+    assert "--steps must be from 1" in fails(*line, cwd=folder, run=here)
 
 
 def test_an_existing_run_is_not_overwritten(run, here):

@@ -15,7 +15,7 @@ from small import TINY, one_line, picture
 from torch import nn
 
 import fields
-from fields import FieldsError, catalogue, checkpoint, loop, plan, steps
+from fields import FieldsError, catalogue, checkpoint, loop, ops, plan, steps
 from fields.configs import HashGridConfig
 from fields.errors import Interrupted
 from fields.pictures import Picture, write_picture
@@ -376,7 +376,7 @@ def test_the_number_of_parameters_is_known_before_the_module_is_built():
     for _ in range(40):
         config = HashGridConfig(
             int(rng.integers(1, 5)), int(rng.integers(1, 5)), num_levels=int(rng.integers(1, 20)),
-            log2_table_size=int(rng.integers(3, 12)), growth=float(rng.uniform(1, 3)),
+            log2_table_size=int(rng.integers(3, 12)), growth=float(rng.uniform(1, 2)),
             features_per_level=int(rng.choice([1, 2, 4, 8])), width=int(rng.integers(1, 70)),
             depth=int(rng.integers(0, 4)), bias=bool(rng.integers(2)),
             base_resolution=int(rng.integers(1, 40)),
@@ -529,3 +529,75 @@ def test_fewer_steps_than_a_run_has_end_it_by_steps(tmp_path):
     fields.fit(picture(), out=tmp_path / "run", steps=4, **TINY)
     run = fields.fit(picture(), out=tmp_path / "run", steps=1, resume=True)
     assert run.metrics["ended_by"] == "steps" and run.steps == 4
+
+
+def test_a_module_of_the_catalogue_is_fitted_and_saved_as_its_config(tmp_path):
+    settings = {name: value for name, value in TINY.items() if name != "batch"}
+    named = fields.fit(picture(), out=tmp_path / "a", steps=20, **TINY)
+    field = fields.HashGrid(**{**named.config["config"]})
+    own = fields.fit(picture(), field, out=tmp_path / "b", steps=20, batch=TINY["batch"])
+    files = [(tmp_path / name / "field.safetensors").read_bytes() for name in "ab"]
+    assert files[0] == files[1] and own.field is field
+    loaded = fields.load(tmp_path / "b")
+    assert loaded.config["model"] == "hashgrid" and loaded.config["config"]["width"] == 16
+    again = fields.HashGrid(3, **settings)
+    with pytest.raises(FieldsError, match=r"num-levels|growth|base-resolution"):
+        fields.fit(picture(), again, out=tmp_path / "b", steps=25, resume=True)
+    field = fields.HashGrid(**named.config["config"])
+    on = fields.fit(picture(), field, out=tmp_path / "b", steps=25, resume=True)
+    assert on.steps == 25 and on.field is field
+    with pytest.raises(FieldsError, match="the source has 2 and 1"):
+        fields.fit(picture(channels=1), fields.HashGrid(3), out=tmp_path / "c", steps=1)
+
+
+def test_a_config_given_to_resume_is_compared(tmp_path):
+    config = HashGridConfig(3, num_levels=4, log2_table_size=8, width=8)
+    fields.fit(picture(), config, out=tmp_path / "run", steps=2, batch=512)
+    with pytest.raises(FieldsError, match="--width 8, not 16"):
+        fields.fit(picture(), replace(config, width=16), out=tmp_path / "run", steps=3, resume=True)
+    assert fields.fit(picture(), config, out=tmp_path / "run", steps=3, resume=True).steps == 3
+
+
+@pytest.mark.parametrize("frozen", ["table", "params"])
+def test_a_frozen_part_of_a_hash_grid_stays(tmp_path, frozen):
+    field = fields.HashGrid(3, num_levels=2, log2_table_size=6, width=8)
+    getattr(field, frozen).requires_grad_(False)
+    before = {name: value.clone() for name, value in field.state_dict().items()}
+    fields.fit(picture(), field, out=tmp_path / "run", steps=3, batch=64)
+    same = {name: torch.equal(value, before[name]) for name, value in field.state_dict().items()}
+    assert same == {name: name == frozen for name in before}
+
+
+def test_weights_that_are_not_float32_are_refused_at_the_start(tmp_path):
+    for field in (fields.HashGrid(3).double(), nn.Linear(2, 3).double(), nn.Linear(2, 3).half()):
+        with pytest.raises(FieldsError, match="needs float32 weights"):
+            fields.fit(picture(), field, out=tmp_path / "run", steps=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_arithmetic_that_the_kernels_lack_is_refused_before_anything_is_read(tmp_path):
+    lacking = ["fp16"] if ops.ACTIVE.bf16 else ["fp16", "bf16"]
+    for precision in lacking:
+        with pytest.raises(FieldsError, match=f"no {precision} arithmetic") as error:
+            fields.fit(tmp_path / "missing.png", precision=precision, device="cpu")
+        one_line(error.value)
+
+
+def test_a_field_trained_in_other_arithmetic_is_asked_in_float32(tmp_path):
+    run = fields.fit(picture(), out=tmp_path / "run", steps=2, **TINY)
+    file = tmp_path / "run" / "field.safetensors"
+    tensors, content = checkpoint.read(file)
+    content["config"]["precision"] = "fp16"  # as from a GPU
+    checkpoint.write(file, tensors, content)
+    loaded = fields.load(tmp_path / "run")
+    assert loaded.precision == "float32" and loaded.config["config"]["precision"] == "fp16"
+    assert np.array_equal(loaded.render(), run.render())
+
+
+def test_a_long_name_of_a_source_keeps_within_size_kb(tmp_path):
+    path = os.fsencode(tmp_path) + b"/" + b"\xff" * 240
+    plain = tmp_path / "a.png"
+    write_picture(plain, picture())
+    os.rename(plain, path)
+    run = fields.fit(os.fsdecode(path), out=tmp_path / "run", steps=1, size_kb=12)
+    assert run.metrics["bytes"] <= 12_000

@@ -26,15 +26,18 @@ def in_a_child(work, after):
     """Run `work` in a forked process and kill it after so many seconds; False if it had ended."""
     child = os.fork()
     if child == 0:
+        status = 1
         try:
             work()
+            status = 0
         finally:
-            os._exit(0)
+            os._exit(status)
     time.sleep(after)
-    ended, _ = os.waitpid(child, os.WNOHANG)
+    ended, status = os.waitpid(child, os.WNOHANG)
     if ended == 0:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+    assert ended == 0 or status == 0, "the fit failed"
     return ended == 0
 
 
@@ -62,10 +65,11 @@ def test_a_kill_leaves_nothing_or_what_loads_and_goes_on(tmp_path, monkeypatch, 
     out = tmp_path / "run"
     if overwrite:
         fields.fit(picture(), out=out, steps=3, threads=1, **TINY)
-    kills = 0
+    kills = resumed = 0
     for _ in range(12):
         if not overwrite and out.exists():
             arguments = {"resume": True}
+            resumed += 1
         else:
             arguments = {**TINY, "overwrite": overwrite}
         killed = in_a_child(
@@ -81,7 +85,7 @@ def test_a_kill_leaves_nothing_or_what_loads_and_goes_on(tmp_path, monkeypatch, 
             assert fields.load(out).steps > 0
         else:
             assert sorted(p.name for p in tmp_path.iterdir()) in ([], [".run.partial"])
-    assert kills >= 3
+    assert kills >= 3 and (overwrite or resumed)
     state = out / "state.safetensors"
     if state.exists() and (stood := checkpoint.read(state)[1]["steps"]) > 3:
         run = fields.fit(picture(), out=out, steps=STEPS, threads=1, resume=True)

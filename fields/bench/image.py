@@ -6,6 +6,7 @@ clock with the checks of the target, and the score of the saved field, read back
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 from fields.bench.timing import spread
 from fields.errors import FieldsError
+from fields.pictures.naming import shown
 
 SAMPLES = ("astronaut", "coffee", "cat", "rocket", "camera")
 PLOT = Path("runs", "bench-image.png")
@@ -61,6 +63,10 @@ def run(options: argparse.Namespace) -> None:
     from fields.bench import machine, plot, report
 
     pictures = find_pictures(options.folder)
+    if options.plot == PLOT:
+        PLOT.parent.mkdir(exist_ok=True)
+    if not os.access(options.plot.absolute().parent, os.W_OK | os.X_OK):
+        raise FieldsError(f"{shown(options.plot)} cannot be written; name another --plot")
     with device.threads(options.threads) as threads:
         about = machine.describe(threads)
     fitted: list[Fitted] = []
@@ -73,14 +79,15 @@ def run(options: argparse.Namespace) -> None:
     if len(fitted) > 1:
         rows += means(rows, len(fitted))
     result = {"machine": about, "commit": machine.commit(), "rows": rows}
-    if options.plot == PLOT:
-        PLOT.parent.mkdir(exist_ok=True)
-    plot.save(options.plot, rows)
+    # The figures first: whatever befalls the plot, they are not measured twice.
     if options.json:
-        print(json.dumps(result))
-        return
-    report.image(result)
-    print(f"PSNR against seconds: {options.plot.absolute()}")
+        print(json.dumps(result), flush=True)
+    else:
+        report.image(result)
+        sys.stdout.flush()
+    plot.save(options.plot, rows)
+    if not options.json:
+        print(f"PSNR against seconds: {options.plot.absolute()}")
 
 
 def find_pictures(folder: str | None) -> dict[str, str]:

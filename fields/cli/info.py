@@ -28,12 +28,19 @@ def main(arguments: Sequence[str], started: float) -> None:
         "file": f"{figures['bytes'] / 1000:,.0f} kB",
         "steps": f"{run.steps:,}",
     }
+    known = run.metrics  # of a file that others may have written
     if run.is_finished:
-        lines["training"] = f"{run.metrics['seconds']:.2f} s on {run.metrics['device']}"
-        lines["psnr"] = f"{run.metrics['psnr']:.2f} dB"
-        lines["source"] = plain(run.metrics["source"])
+        if isinstance(known.get("seconds"), (int, float)):
+            lines["training"] = f"{known['seconds']:.2f} s on {plain(str(known.get('device')))}"
+        if isinstance(known.get("psnr"), (int, float)):
+            lines["psnr"] = f"{known['psnr']:.2f} dB"
+        if "source" in known:
+            lines["source"] = plain(str(known["source"]))
     elif run.path.is_dir():
         lines["state"] = "not finished; fields fit SOURCE --resume --out " + shown(run.path)
     lines["options"] = ", ".join(f"{name} {value}" for name, value in options.items())
+    trained = options.get("precision", run.precision)
+    if trained != run.precision:
+        lines["arithmetic"] = f"{run.precision}, as there is no {trained} on this machine"
     for name, value in lines.items():
         print(f"{name:11} {value}")

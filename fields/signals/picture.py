@@ -13,6 +13,7 @@ from fields.pictures import Picture, PictureScore
 from fields.render import bands
 from fields.signals.picture_space import PictureSpace
 
+NAME_LENGTH = 60  # characters of a source's name in a file: at most 14 bytes each
 SAMPLED_PIXELS = 1 << 15  # drawn and scored in 2 to 3 ms
 SAMPLED_MARGIN = 0.1  # dB: about two standard deviations of the PSNR of so many pixels
 SAMPLED_SEED = 2**31 - 2  # batches of the training are of other seeds, in practice
@@ -54,8 +55,8 @@ class PictureSignal:
         return str(self.space)
 
     def describe(self) -> dict[str, Any]:
-        """What a checkpoint says of the signal."""
-        return {"kind": self.kind, "name": self.name, **self.space.as_dict()}
+        """What a checkpoint says of the signal; of a long name, as much as its header has room."""
+        return {"kind": self.kind, "name": self.name[:NAME_LENGTH], **self.space.as_dict()}
 
     def world_to_unit(self) -> list[list[float]]:
         """3 x 3: pixels (x, y, 1) of the source to the unit square."""
