@@ -355,6 +355,13 @@ def test_pictures_are_fitted_by_the_command(tmp_path):
     assert (tmp_path / "p.png").is_file()
 
 
+def test_a_plot_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    done = command("image", str(tmp_path), "--plot", str(tmp_path / "gone" / "p.png"))
+    assert done.returncode == 2 and "name another --plot" in done.stderr
+    assert "fitting" not in done.stderr and len(done.stderr.splitlines()) == 1
+
+
 # ---- the machine
 
 
