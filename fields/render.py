@@ -15,7 +15,12 @@ Box = tuple[int, int, int, int]
 
 
 def bands(
-    field: nn.Module, size: Size, crop: Box | None = None, *, cancel: Tensor | None = None
+    field: nn.Module,
+    size: Size,
+    crop: Box | None = None,
+    *,
+    source: Size | None = None,
+    cancel: Tensor | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """The values of a field at the pixel centres of a picture, from the top down.
 
@@ -23,6 +28,8 @@ def bands(
         field: coords [N, 2] in [0, 1] -> values [N, C]; asked without gradients.
         size: (width, height) of the whole picture in pixels.
         crop: (x0, y0, x1, y1) in those pixels, x1 and y1 not included; by default all.
+        source: (width, height) of the picture that the field was fitted to. Between its border and
+            the centres of its outermost pixels nothing was fitted: those pixels are continued.
         cancel: [1]; once it is not zero, Cancelled is raised before the next band.
 
     Yields (row, values [rows, width, C] float32 on the CPU); row 0 is the first of the crop.
@@ -32,6 +39,9 @@ def bands(
     where = device_of(field)
     x = (torch.arange(x0, x1, device=where, dtype=torch.float64) + 0.5) / size[0]
     y = (torch.arange(y0, y1, device=where, dtype=torch.float64) + 0.5) / size[1]
+    if source is not None:
+        x = x.clamp(0.5 / source[0], 1 - 0.5 / source[0])
+        y = y.clamp(0.5 / source[1], 1 - 0.5 / source[1])
     x, y = x.float(), y.float()
     rows = max(1, BAND_PIXELS // (x1 - x0))
     for top in range(0, y1 - y0, rows):

@@ -78,10 +78,11 @@ class Run:
 
         Returns [h, w, C] in the encoding and the dtype of the source.
         """
-        size = size or (self.space.width, self.space.height)
+        source = (self.space.width, self.space.height)
+        size = size or source
         x0, y0, x1, y1 = checked_box(size, crop)
         result = np.empty((y1 - y0, x1 - x0, self.space.channels), self.space.dtype)
-        for top, values in bands(self.field, size, crop, cancel=cancel):
+        for top, values in bands(self.field, size, crop, source=source, cancel=cancel):
             result[top : top + len(values)] = self.space.to_pixels(values.numpy())
         return result
 

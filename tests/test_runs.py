@@ -257,3 +257,18 @@ def test_a_large_picture_gets_a_small_preview(tmp_path):
     large = Picture(picture(20, 2500), "large", "png")
     run = fields.fit(large, out=tmp_path / "run", steps=1, **TINY)
     assert read_picture(run.path / "preview.png").pixels.shape == (7, 834, 3)
+
+
+def test_a_side_of_one_pixel_is_continued_when_it_is_enlarged(tmp_path):
+    write_picture(tmp_path / "strip.png", picture()[:, :1])
+    run = fields.fit(tmp_path / "strip.png", out=tmp_path / "run", steps=30, **TINY)
+    height = run.render().shape[0]
+    wide = run.render(size=(40, height))
+    assert (wide == run.render()).all()
+
+
+def test_a_cmyk_jpeg_is_fitted_without_a_warning(tmp_path):
+    from PIL import Image
+
+    Image.fromarray(picture()).convert("CMYK").save(tmp_path / "press.jpg")
+    assert fields.fit(tmp_path / "press.jpg", out=tmp_path / "run", steps=3, **TINY).is_finished

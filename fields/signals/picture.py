@@ -36,7 +36,9 @@ class PictureSignal:
         pixels = picture.pixels
         if picture.is_hdr:
             pixels = self.space.to_values(pixels)
-        self.pixels = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
+        # Some decoders hand out memory of their own that must not be written to.
+        pixels = np.require(pixels, requirements=["C", "W"])
+        self.pixels = torch.from_numpy(pixels).to(device)
 
     @property
     def name(self) -> str:
