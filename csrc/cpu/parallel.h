@@ -6,9 +6,10 @@
 
 #include <atomic>
 #include <deque>
-#include <exception>
 #include <functional>
 #include <mutex>
+#include <stdexcept>
+#include <string>
 #include <thread>
 
 namespace fields {
@@ -27,7 +28,7 @@ class Phases {
     phases_.emplace_back(tasks, std::move(body));
   }
 
-  // Runs all phases. An exception of a task ends the rest and is thrown again here.
+  // Runs all phases. An exception of a task ends the rest; its message is thrown again here.
   void run() {
     int64_t most = 1;
     for (const Phase& phase : phases_) most = std::max(most, phase.tasks);
@@ -39,7 +40,7 @@ class Phases {
         for (int64_t worker = begin; worker < end; ++worker) work(static_cast<int>(worker));
       });
     }
-    if (error_) std::rethrow_exception(error_);
+    if (failed_) throw std::runtime_error(error_);
   }
 
  private:
@@ -59,9 +60,9 @@ class Phases {
         if (failed_.load(std::memory_order_relaxed)) return;
         try {
           phase.body(task, worker);
-        } catch (...) {
+        } catch (const std::exception& error) {
           const std::lock_guard<std::mutex> lock(mutex_);
-          if (!error_) error_ = std::current_exception();
+          if (error_.empty()) error_ = error.what();
           failed_.store(true);
           return;
         }
@@ -88,7 +89,7 @@ class Phases {
 
   std::deque<Phase> phases_;
   std::atomic<bool> failed_{false};
-  std::exception_ptr error_;
+  std::string error_;
   std::mutex mutex_;
 };
 

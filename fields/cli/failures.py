@@ -11,13 +11,23 @@ TRACEBACK_VARIABLE = "FIELDS_TRACEBACK"
 
 def status_of(command: Callable[[], None]) -> int:
     """Run a command; its exit status."""
+    status = _status_of(command)
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        _drop(2)
+    return status
+
+
+def _status_of(command: Callable[[], None]) -> int:
     try:
         command()
         if sys.stdout is not None:
             sys.stdout.flush()
         return 0
     except BrokenPipeError:
-        _drop_stdout()
+        _drop(1)
         return _say("the output was closed before all was written", 1)
     except Interrupted as stop:
         return _say(str(stop), 128 + stop.number)
@@ -57,8 +67,8 @@ def _say(line: str, status: int) -> int:
     return status
 
 
-def _drop_stdout() -> None:
-    """Let the interpreter's own flush at exit succeed."""
+def _drop(descriptor: int) -> None:
+    """Let the interpreter's own flush at exit succeed: it would turn the status into 120."""
     sink = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 1)
+    os.dup2(sink, descriptor)
     os.close(sink)
