@@ -40,7 +40,7 @@ class Standing:
         seconds: of training, over all sessions of the run.
         loss: mean over the last batches.
         score: the true score, once it has reached the target.
-        check_seconds: of this session, in checks that found the target not reached.
+        check_seconds: since the fit began or went on, in checks that found the target not reached.
         done: share of the fit that lies behind.
     """
 
@@ -81,7 +81,7 @@ def run(
         plan: when to stop, and the learning rate over time.
         standing: where to begin.
         observer: is told, and asked for scores.
-        started: `time.perf_counter()` when the training clock of this session began.
+        started: `time.perf_counter()` when the training clock began, or went on.
         wall_started: the same for the whole command.
         caught: of `caught_signals`; the first one in it ends the fit.
 
