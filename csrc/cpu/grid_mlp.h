@@ -15,11 +15,6 @@
 
 namespace fields {
 
-// Groups of tiles that sum MLP gradients apart; a function of the batch alone.
-inline int64_t num_groups(int64_t tiles) {
-  return std::max<int64_t>(1, std::min<int64_t>(tiles / 4, 64));
-}
-
 // Features, and later their gradients, of a batch: [levels][tiles][F][kTile], so that a pass over a
 // level reads memory in order (16,384 samples x 16 levels x 2: 62 against 120 ns a sample).
 template <class S>

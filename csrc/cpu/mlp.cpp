@@ -35,7 +35,7 @@ void backward(const MlpShape& shape, const Tensor& grad, const Tensor& x, const 
               const Tensor& grad_x, const Tensor& grad_params) {
   using S = typename Mlp::S;
   const int64_t samples = x.size(0), tiles = num_tiles(samples);
-  const int64_t groups = std::max<int64_t>(1, std::min<int64_t>(tiles / 4, 64));
+  const int64_t groups = num_groups(tiles);
   const S* in = read<S>(x);
   const S* grad_values = read<S>(grad);
   S* out = write<S>(grad_x);

@@ -9,6 +9,11 @@ namespace fields {
 
 inline int64_t num_tiles(int64_t samples) { return (samples + kTile - 1) / kTile; }
 
+// Groups of tiles that sum MLP gradients apart; a function of the batch alone.
+inline int64_t num_groups(int64_t tiles) {
+  return std::max<int64_t>(1, std::min<int64_t>(tiles / 4, 64));
+}
+
 inline int tile_samples(int64_t samples, int64_t tile) {
   return static_cast<int>(std::min<int64_t>(kTile, samples - tile * kTile));
 }
