@@ -47,13 +47,15 @@ class LevelMajor {
 constexpr int kEncodeRun = 32;
 
 // The gradients of one batch. `add_to` appends the passes that compute them; what is behind them
-// may read x, features and, through `sum_params`, the gradient of the MLP.
+// may read x, features and, through `sum_params`, the gradient of the MLP. `Mlp` is TileMlp, or any
+// other decoder with its interface.
 template <class Mlp>
 class FieldGradients {
  public:
   using S = typename Mlp::S;
+  using Shape = typename Mlp::Shape;
 
-  FieldGradients(const GridTable<S>& table, const MlpShape& shape, const S* params, int64_t samples)
+  FieldGradients(const GridTable<S>& table, const Shape& shape, const S* params, int64_t samples)
       : tiles(num_tiles(samples)),
         x(tiles * table.dim * kTile),
         features(table.grid.num_levels, tiles, table.features),
@@ -114,7 +116,7 @@ class FieldGradients {
   int64_t begin_of(int64_t group) const { return tiles * group / groups_; }
 
   const GridTable<S>& table_;
-  MlpShape shape_;
+  Shape shape_;
   typename Mlp::Packed packed_;
   int64_t samples_, groups_;
   size_t stride_;

@@ -54,6 +54,7 @@ class TileMlp {
  public:
   using S = ScalarOf<V>;
   using Lanes = V;
+  using Shape = MlpShape;
   using Packed = PackedMlp<V>;
 
   explicit TileMlp(const MlpShape& shape)

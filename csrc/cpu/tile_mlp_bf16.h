@@ -61,6 +61,7 @@ class PackedMlpBf16 {
 class TileMlpBf16 {
  public:
   using S = float;
+  using Shape = MlpShape;
   using Packed = PackedMlpBf16;
   using Pair = bf16::Pair;
 
