@@ -22,6 +22,7 @@ ACTIVATIONS = {
     "sigmoid": torch.sigmoid,
     "softplus": torch.nn.functional.softplus,
     "exp": torch.exp,
+    "tanh": torch.tanh,
 }
 
 

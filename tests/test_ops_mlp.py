@@ -109,7 +109,7 @@ def test_any_number_of_samples(count):
 @dtypes
 def test_extreme_arguments_of_activations_stay_finite_where_torchs_do(dtype):
     x = torch.tensor([-1e4, -200, -104, -88, -20, -1e-3, 0, 1e-3, 20, 80, 200, 1e4]).to(dtype)
-    for name in ("relu", "sigmoid", "softplus", "sine"):
+    for name in ("relu", "sigmoid", "softplus", "sine", "tanh"):
         spec = ops.MlpSpec(32, 0, 1, False, "relu", name)
         params = torch.ones(1, dtype=dtype)
         inputs = x[:, None].clone().requires_grad_()

@@ -11,7 +11,8 @@ enum class Activation : int {
   sine = 2,
   sigmoid = 3,
   softplus = 4,
-  exponential = 5
+  exponential = 5,
+  tanh = 6
 };
 
 // Scalar lanes use the library; packs (cpu/pack_maths.h) use polynomials of stated error.
@@ -61,6 +62,14 @@ FIELDS_HD V activate(Activation activation, V z, V& derivative) {
     case Activation::exponential:
       derivative = exp(z);
       return derivative;
+    case Activation::tanh: {
+      // (1 - e^-2|z|) / (1 + e^-2|z|) without overflow; absolute error below 2e-7 on packs
+      const V fallen = exp(splat<V>(S(-2)) * max(z, -z));
+      const V size = (one - fallen) / (one + fallen);
+      const V value = select(z < zero, -size, size);
+      derivative = one - value * value;
+      return value;
+    }
     default:
       derivative = one;
       return z;

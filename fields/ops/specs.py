@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from fields import grid_levels
 from fields.ops.checks import check, in_range, one_of
 
-ACTIVATIONS = {"none": 0, "relu": 1, "sine": 2, "sigmoid": 3, "softplus": 4, "exp": 5}
+ACTIVATIONS = {
+    "none": 0,
+    "relu": 1,
+    "sine": 2,
+    "sigmoid": 3,
+    "softplus": 4,
+    "exp": 5,
+    "tanh": 6,
+}
 _DIMS = (1, 2, 3, 4)
 PRECISIONS = {"float32": 0, "bf16": 1, "fp16": 2}
 
