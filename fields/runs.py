@@ -14,10 +14,9 @@ from fields import checkpoint, folder
 from fields.device import computes
 from fields.errors import FieldsError
 from fields.models.hashgrid import HashGrid
-from fields.pictures import png, read_picture
+from fields.pictures import RelativeSpace, png, quantise, read_picture
 from fields.pictures.naming import shown
 from fields.pictures.picture import Picture
-from fields.pictures.tone import DisplayCurve
 from fields.render import Box, Size, bands, checked_box
 from fields.signals.picture_space import PictureSpace
 
@@ -132,13 +131,14 @@ class Run:
 
 
 def displayed(pixels: np.ndarray, space: PictureSpace) -> np.ndarray:
-    """Pixels that a screen can show: integers as they are, floats through the display curve."""
-    if not space.is_hdr:
-        return pixels
-    from fields.pictures import quantise
-    from fields.pictures.tone import display_curve
+    """Pixels that a screen can show: integers as they are, floats through the display curve.
 
-    curve: DisplayCurve = display_curve(pixels)
+    The curve is that of the source: a crop is as bright as the whole, and what little a field makes
+    of black stays black.
+    """
+    if not space.relative:
+        return pixels
+    curve = RelativeSpace(*space.relative).display_curve()
     result = np.clip(pixels.astype(np.float32), 0, 1)
     result[..., : space.colours] = curve.encode(pixels[..., : space.colours])
     return quantise(result, 8)

@@ -172,6 +172,7 @@ def test_a_wild_value_does_not_overflow():
 def test_pictures_of_one_value_have_curves_too(value):
     pixels = np.full((3, 3, 3), value, np.float32)
     space, curve = relative_space(pixels), display_curve(pixels)
+    assert space.display_curve().key == pytest.approx(curve.key, rel=1e-12)
     assert space.scale > 0 and space.span > 0 and np.isfinite(curve.encode(pixels)).all()
     np.testing.assert_allclose(space.decode(space.encode(pixels)), pixels, rtol=1e-5)
 

@@ -45,6 +45,10 @@ class RelativeSpace:
         magnitude *= np.float32(self.scale)
         return np.copysign(magnitude, encoded)
 
+    def display_curve(self) -> "DisplayCurve":
+        """The curve of the picture that this space was made for: see `relative_space`."""
+        return DisplayCurve(self.scale * _MIDDLE_GREY / _SRGB_TOE)
+
 
 @dataclass(frozen=True)
 class DisplayCurve:
