@@ -13,18 +13,26 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from fields.encodings.fourier import FourierEncoding
     from fields.encodings.hash_grid import HashGridEncoding
     from fields.errors import Cancelled, FieldsError
     from fields.fitting import fit
     from fields.mlp import MLP
+    from fields.models.finer import Finer
+    from fields.models.fourier import Fourier
     from fields.models.hashgrid import HashGrid
+    from fields.models.siren import Siren
     from fields.runs import Run, load
 
 _HOMES = {
     "fit": "fields.fitting",
     "load": "fields.runs",
     "Run": "fields.runs",
+    "Finer": "fields.models.finer",
+    "Fourier": "fields.models.fourier",
     "HashGrid": "fields.models.hashgrid",
+    "Siren": "fields.models.siren",
+    "FourierEncoding": "fields.encodings.fourier",
     "HashGridEncoding": "fields.encodings.hash_grid",
     "MLP": "fields.mlp",
     "FieldsError": "fields.errors",
@@ -35,9 +43,13 @@ __all__ = [
     "MLP",
     "Cancelled",
     "FieldsError",
+    "Finer",
+    "Fourier",
+    "FourierEncoding",
     "HashGrid",
     "HashGridEncoding",
     "Run",
+    "Siren",
     "__version__",
     "fit",
     "load",

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from fields.configs import Config, HashGridConfig
+from fields.configs import Config, FinerConfig, FourierConfig, HashGridConfig, SirenConfig
 from fields.errors import FieldsError
 
 
@@ -32,6 +32,30 @@ MODELS = {
             source="Müller et al. 2022, Instant Neural Graphics Primitives, arXiv 2201.05989",
             config=HashGridConfig,
             module="fields.models.hashgrid:HashGrid",
+        ),
+        Model(
+            name="siren",
+            use="a network of sines: smooth, small, with smooth derivatives",
+            source="Sitzmann et al. 2020, Implicit Neural Representations with Periodic Activation"
+            " Functions, arXiv 2006.09661",
+            config=SirenConfig,
+            module="fields.models.siren:Siren",
+        ),
+        Model(
+            name="finer",
+            use="sines of varying frequency: as siren, with more fine detail",
+            source="Liu et al. 2024, FINER: Flexible Spectral-Bias Tuning in Implicit Neural"
+            " Representation by Variable-periodic Activation Functions, arXiv 2312.02434",
+            config=FinerConfig,
+            module="fields.models.finer:Finer",
+        ),
+        Model(
+            name="fourier",
+            use="fixed sines and cosines behind which a ReLU network stands; a baseline",
+            source="Tancik et al. 2020, Fourier Features Let Networks Learn High Frequency"
+            " Functions in Low Dimensional Domains, arXiv 2006.10739",
+            config=FourierConfig,
+            module="fields.models.fourier:Fourier",
         ),
     ]
 }

@@ -29,6 +29,26 @@ def init_params(inputs: int, spec: ops.MlpSpec, generator: torch.Generator) -> T
     return torch.cat(parts)
 
 
+def init_periodic(
+    inputs: int, spec: ops.MlpSpec, generator: torch.Generator, first_bias: float | None = None
+) -> Tensor:
+    """Flat initial parameters of a network of sines, so that each layer's output is distributed
+    like the one before it.
+
+    Weights uniform within 1 / inputs in the first layer and sqrt(6 / inputs) / omega behind it, the
+    last one included (Sitzmann et al. 2020, section 3.2). Biases within 1 / sqrt(inputs), as those
+    of torch's Linear; the first layer's within `first_bias` where that is given (Liu et al. 2024,
+    section 3.2).
+    """
+    parts = []
+    for i, (out, into) in enumerate(spec.layer_shapes(inputs)):
+        bound = math.sqrt(6 / into) / spec.omega if i else 1 / into
+        parts.append((torch.rand(out * into, generator=generator) * 2 - 1) * bound)
+        bound = first_bias if i == 0 and first_bias is not None else into**-0.5
+        parts.append((torch.rand(out, generator=generator) * 2 - 1) * bound)
+    return torch.cat(parts)
+
+
 class MLP(nn.Module):
     """A small multilayer perceptron that runs in one kernel.
 

@@ -108,6 +108,17 @@ LARGE_SIGNAL = 4_000_000  # samples; a photo of 14 MP reaches 35 dB in two third
 TARGET_SECONDS = 300.0  # with a target alone, which may never be reached
 
 
+_NETWORK = Training(rate=1e-4, beta2=0.999, eps=1e-8, touched_only=False)
+
+# Models that are not named here are trained as a module of the user's own is.
+TRAINING = {
+    "hashgrid": Training(),
+    "siren": _NETWORK,
+    "finer": _NETWORK,
+    "fourier": dataclasses.replace(_NETWORK, rate=3e-3),
+}
+
+
 def make(
     stop: Stop,
     *,
@@ -125,12 +136,10 @@ def make(
         samples: of the signal; a larger batch pays where tables outgrow the cache.
         batch, rate: replace the tuned ones.
     """
-    if model != "hashgrid":
-        training = Training(rate=1e-3, table_rate=1e-3, eps=1e-8)
-    elif samples < LARGE_SIGNAL:
-        training = Training()
-    else:
+    if model == "hashgrid" and samples >= LARGE_SIGNAL:
         training = Training(batch=32768, rate=1e-2, table_rate=1e-2)
+    else:
+        training = TRAINING.get(model or "", Training(rate=1e-3, table_rate=1e-3, eps=1e-8))
     if batch is not None:
         training = dataclasses.replace(training, batch=batch)
     if rate is not None:

@@ -1,6 +1,21 @@
 """The models' configurations: frozen dataclasses, one file each, free of torch."""
 
 from fields.configs.base import Config, Setting, TooSmall, setting, settings
+from fields.configs.finer import FinerConfig
+from fields.configs.fourier import FourierConfig
 from fields.configs.hashgrid import HashGridConfig
+from fields.configs.network import NetworkConfig
+from fields.configs.siren import SirenConfig
 
-__all__ = ["Config", "HashGridConfig", "Setting", "TooSmall", "setting", "settings"]
+__all__ = [
+    "Config",
+    "FinerConfig",
+    "FourierConfig",
+    "HashGridConfig",
+    "NetworkConfig",
+    "Setting",
+    "SirenConfig",
+    "TooSmall",
+    "setting",
+    "settings",
+]

@@ -6,7 +6,7 @@ The command line makes its flags, and the checkpoint its readable JSON, from the
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from fields.errors import FieldsError
 
@@ -83,7 +83,14 @@ def settings(config: "type[Config] | Config") -> list[Setting]:
 
 @dataclass(frozen=True)
 class Config:
-    """What every field has: a domain and a range. Checked when it is made; FieldsError if wrong."""
+    """What every field has: a domain and a range. Checked when it is made; FieldsError if wrong.
+
+    A class whose spectrum before training hangs on one setting names it: `frequency`, and the
+    values of it that are worth trying, `candidates`.
+    """
+
+    frequency: ClassVar[str | None] = None
+    candidates: ClassVar[tuple[float, ...]] = ()
 
     channels: int = setting(help="values at each point", low=1, high=1024, flag=False)
     dim: int = setting(2, help="coordinates of each point", low=1, high=4, flag=False)

@@ -16,7 +16,9 @@ ACTIVATIONS = {
     "softplus": 4,
     "exp": 5,
     "tanh": 6,
+    "finer": 7,
 }
+PERIODIC = ("sine", "finer")
 _DIMS = (1, 2, 3, 4)
 PRECISIONS = {"float32": 0, "bf16": 1, "fp16": 2}
 
@@ -87,6 +89,8 @@ class MlpSpec:
         activation: of hidden layers, a name of ACTIVATIONS.
         output_activation: of the output, a name of ACTIVATIONS.
         precision: of the arithmetic, a name of PRECISIONS; parameters stay float32.
+        first_omega, omega: frequency of the first layer and of those behind it, for hidden layers
+            of "sine" and "finer"; 1 elsewhere. See csrc/maths/mlp_shape.h for what they multiply.
     """
 
     width: int
@@ -96,6 +100,8 @@ class MlpSpec:
     activation: str = "relu"
     output_activation: str = "none"
     precision: str = "float32"
+    first_omega: float = 1.0
+    omega: float = 1.0
 
     def __post_init__(self):
         in_range("width", self.width, 1, 4096)
@@ -104,6 +110,13 @@ class MlpSpec:
         one_of("activation", self.activation, ACTIVATIONS)
         one_of("output_activation", self.output_activation, ACTIVATIONS)
         one_of("precision", self.precision, PRECISIONS)
+        for name in ("first_omega", "omega"):
+            in_range(name, getattr(self, name), 1e-6, 1e6)
+        check(
+            self.activation in PERIODIC or (self.first_omega, self.omega) == (1, 1),
+            f"omega is for {' and '.join(PERIODIC)}; {self.activation} layers have none",
+        )
+        check(self.output_activation != "finer", "finer is for hidden layers")
 
     def layer_shapes(self, inputs: int) -> list[tuple[int, int]]:
         """[outputs, inputs] of each layer's weight, in the order of the flat vector."""

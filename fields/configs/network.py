@@ -1,0 +1,59 @@
+"""Configuration of a field that is one multilayer perceptron."""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fields.configs.base import Config, TooSmall, setting
+
+N = TypeVar("N", bound="NetworkConfig")
+
+# To choose from where a size is asked for: multiples of the kernels' block of rows.
+_WIDTHS = [*range(1, 16), *range(16, 1025, 8)]
+
+
+@dataclass(frozen=True)
+class NetworkConfig(Config):
+    """A network of `depth` hidden layers, all of one width, with biases."""
+
+    width: int = setting(256, help="neurons of a hidden layer", low=1, high=1024)
+    depth: int = setting(3, help="hidden layers", low=1, high=16)
+
+    @property
+    def inputs(self) -> int:
+        """Numbers that the first layer takes."""
+        return self.dim
+
+    @property
+    def parameters(self) -> int:
+        sizes = [self.inputs, *[self.width] * self.depth, self.channels]
+        return sum((into + 1) * out for into, out in itertools.pairwise(sizes))
+
+    @property
+    def stored(self) -> int:
+        """Numbers that a file holds: the trained ones and what the field keeps beside them."""
+        return self.parameters
+
+    @classmethod
+    def for_signal(
+        cls: type[N],
+        channels: int,
+        shape: tuple[int, ...],
+        *,
+        max_parameters: int | None = None,
+        **options: Any,
+    ) -> N:
+        options = cls.fill(len(shape), options)
+        if max_parameters is None:
+            return cls(channels, len(shape), **options)
+        widths = [options.pop("width")] if "width" in options else _WIDTHS
+        configs = [cls(channels, len(shape), **options, width=width) for width in widths]
+        fitting = [config for config in configs if config.stored <= max_parameters]
+        if not fitting:
+            raise TooSmall(min(config.stored for config in configs))
+        return fitting[-1]
+
+    @classmethod
+    def fill(cls, dim: int, options: dict[str, Any]) -> dict[str, Any]:
+        """The options, with those defaults that follow from the number of coordinates."""
+        return dict(options)
