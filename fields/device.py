@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fields.errors import FieldsError
+from fields.errors import FieldsError, either
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,7 @@ def choose(name: str = "auto") -> Choice:
     import torch
 
     if name not in DEVICES:
-        raise FieldsError(f"device must be one of {', '.join(DEVICES)}, got {name!r}")
+        raise FieldsError(f"device must be {either(DEVICES)}, got {name!r}")
     if name == "cpu":
         return Choice(torch.device("cpu"))
     missing = why_not_cuda()

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,8 +27,6 @@ from fields.runs import Run
 from fields.session import Session
 from fields.signals.downscale import downscale
 from fields.signals.picture import PictureSignal
-
-RUNS = Path("runs")
 
 Source = str | os.PathLike | np.ndarray | Tensor | Picture
 
@@ -178,7 +175,7 @@ def _new(request: Request, signal: PictureSignal) -> _Beginning:
         assert config is not None
         field = catalogue.build(config)
     place = (
-        folder.next_free(RUNS, _stem(request, signal))
+        folder.next_free(folder.RUNS, _stem(request, signal))
         if request.place is None
         else folder.new(request.place, overwrite=request.overwrite)
     )
@@ -187,7 +184,7 @@ def _new(request: Request, signal: PictureSignal) -> _Beginning:
 
 
 def _resumed(request: Request, signal: PictureSignal) -> _Beginning:
-    place = folder.existing(request.place or folder.latest(RUNS, _stem(request, signal)))
+    place = folder.existing(request.place or folder.latest(folder.RUNS, _stem(request, signal)))
     try:
         held = resuming.read(place, request, signal)
     except BaseException:

@@ -18,6 +18,7 @@ from pathlib import Path
 from fields.errors import FieldsError
 from fields.pictures.naming import shown
 
+RUNS = Path("runs")  # where runs without an --out go
 FIELD = "field.safetensors"
 STATE = "state.safetensors"
 METRICS = "metrics.json"

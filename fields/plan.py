@@ -29,7 +29,9 @@ class Stop:
     def __post_init__(self):
         for name in ("steps", "seconds", "target"):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
+            if value is not None and not math.isfinite(value):
+                raise FieldsError(f"--{name} must be a finite number, got {value}")
+            if value is not None and value <= 0:
                 raise FieldsError(f"--{name} must be more than 0, got {value:g}")
 
     @property

@@ -1,5 +1,6 @@
 """Draws a field at any size, row band by row band."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -54,6 +55,14 @@ def bands(
         with torch.inference_mode():
             values = field(coords.view(-1, 2))
         yield top, values.view(len(part), len(x), -1).float().cpu()
+
+
+def enlarged(source: Size, factor: float) -> Size:
+    """A size in pixels, `factor` times that of the source; FieldsError where that is none."""
+    if not (math.isfinite(factor) and factor > 0):
+        raise FieldsError(f"--size must be more than 0 times the source, got {factor:g}x")
+    width, height = (max(1, round(side * factor)) for side in source)
+    return width, height
 
 
 def checked_box(size: Size, crop: Box | None) -> Box:

@@ -11,7 +11,7 @@ from fields import catalogue
 from fields import plan as plans
 from fields.configs import Config, TooSmall, settings
 from fields.device import DEVICES
-from fields.errors import FieldsError
+from fields.errors import FieldsError, either, flag
 from fields.plan import Plan, Stop
 
 LOSSES = ("l2", "l1")
@@ -52,7 +52,7 @@ class Request:
         if self.out is not None and not os.fspath(self.out):
             raise FieldsError("--out is empty; name a folder")
         if self.device not in DEVICES:
-            raise FieldsError(f"--device must be {', '.join(DEVICES)}, got {self.device!r}")
+            raise FieldsError(f"--device must be {either(DEVICES)}, got {self.device!r}")
         _check_number("--size-kb", self.size_kb, 0, 1e9)
         _check_number("--downscale", self.downscale, 1, 1e6, whole=True)
         _check_number("--seed", self.seed, 0, 2**31 - 1, whole=True)
@@ -60,7 +60,7 @@ class Request:
         _check_number("--steps", self.steps, 1, 1e12, whole=True)
         self.plan()
         if isinstance(self.loss, str) and self.loss not in LOSSES:
-            raise FieldsError(f"--loss must be {' or '.join(LOSSES)}, got {self.loss!r}")
+            raise FieldsError(f"--loss must be {either(LOSSES)}, got {self.loss!r}")
         if self._is_module and (self.options or self.size_kb is not None):
             what = next(iter(self.options), "size_kb")
             raise FieldsError(f"{what} is for a model named; set it where you make your own")
@@ -160,22 +160,25 @@ class Request:
 
 def unknown_option(name: str, config: type[Config]) -> str:
     """The line for an option that a model does not have; it names a model that does."""
-    flag = "--" + name.replace("_", "-")
     own = next(model.name for model in catalogue.MODELS.values() if model.config is config)
     for model in catalogue.MODELS.values():
         if any(item.name == name and item.flag for item in settings(model.config)):
-            return f"{flag} is an option of {model.name}, not of {own}; add --model {model.name}"
+            return (
+                f"{flag(name)} is an option of {model.name}, not of {own}; add --model {model.name}"
+            )
     known = [item.name for item in settings(config) if item.flag]
-    return f"{own} has no option {flag}{catalogue.suggestion(name, known, '--')}"
+    return f"{own} has no option {flag(name)}{catalogue.suggestion(name, known, '--')}"
 
 
-def _check_number(flag: str, value: Any, low: float, high: float, *, whole: bool = False) -> None:
+def _check_number(name: str, value: Any, low: float, high: float, *, whole: bool = False) -> None:
     if value is None:
         return
     kind = "a whole number" if whole else "a number"
     kinds = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or value != value:
-        raise FieldsError(f"{flag} must be {kind}, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise FieldsError(f"{name} must be {kind}, got {value!r}")
+    if value != value:
+        raise FieldsError(f"{name} must be a finite number, got {value}")
     if not low <= value <= high:
         given = f"{value:,}" if abs(value) < 1e24 else "far more" if value > 0 else "far less"
-        raise FieldsError(f"{flag} must be from {low:,.0f} to {high:,.0f}, got {given}")
+        raise FieldsError(f"{name} must be from {low:,.0f} to {high:,.0f}, got {given}")

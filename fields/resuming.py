@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fields import catalogue, checkpoint, folder
 from fields import plan as plans
 from fields.configs import Config
-from fields.errors import FieldsError
+from fields.errors import FieldsError, flag
 from fields.folder import RunFolder
 from fields.loop import Standing
 from fields.pictures.naming import shown
@@ -89,9 +89,9 @@ def _check(
     ]
     for name, given, held in pairs:
         if given is not None and given != held:
-            flag = "--" + name.replace("_", "-")
             raise FieldsError(
-                f"{shown(run)} was fitted with {flag} {held}, not {given}; leave it away to resume"
+                f"{shown(run)} was fitted with {flag(name)} {held}, not {given};"
+                " leave it away to resume"
             )
     if content["loss"] not in LOSSES and request.loss is None:
         raise FieldsError(f"{shown(run)} was fitted with your own loss {content['loss']}; pass it")

@@ -15,9 +15,9 @@ from fields.device import computes
 from fields.errors import FieldsError
 from fields.models.hashgrid import HashGrid
 from fields.pictures import RelativeSpace, png, quantise, read_picture
-from fields.pictures.naming import shown
+from fields.pictures.naming import likely_path, shown
 from fields.pictures.picture import Picture
-from fields.render import Box, Size, bands, checked_box
+from fields.render import Box, Size, bands, checked_box, enlarged
 from fields.signals.picture_space import PictureSpace
 
 _SHOWN_SIDE = 1024  # of the picture in a notebook
@@ -61,24 +61,41 @@ class Run:
         return self.field.mlp.precision if isinstance(self.field, HashGrid) else "float32"
 
     @property
+    def fallback(self) -> str | None:
+        """A clause for the user where the field is asked in other arithmetic than it was trained
+        in, which this machine lacks; None where it is not."""
+        trained = (self.config["config"] or {}).get("precision", self.precision)
+        if trained == self.precision:
+            return None
+        return f"{self.precision}, as there is no {trained} on this machine"
+
+    @property
     def is_finished(self) -> bool:
         """The fit reached its end and was scored."""
         return bool(self.metrics)
 
     def render(
-        self, size: Size | None = None, crop: Box | None = None, *, cancel: Tensor | None = None
+        self,
+        size: Size | float | None = None,
+        crop: Box | None = None,
+        *,
+        cancel: Tensor | None = None,
     ) -> np.ndarray:
         """Draw the picture, at any size.
 
         Args:
-            size: (width, height) in pixels; by default that of the source.
+            size: (width, height) in pixels, or how many times larger than the source; by default
+                that of the source.
             crop: (x0, y0, x1, y1) in those pixels, x1 and y1 not included.
             cancel: [1]; Cancelled is raised once it is not zero.
 
         Returns [h, w, C] in the encoding and the dtype of the source.
         """
         source = (self.space.width, self.space.height)
-        size = size or source
+        if size is None:
+            size = source
+        elif isinstance(size, (int, float)):
+            size = enlarged(source, size)
         x0, y0, x1, y1 = checked_box(size, crop)
         result = np.empty((y1 - y0, x1 - x0, self.space.channels), self.space.dtype)
         for top, values in bands(self.field, size, crop, source=source, cancel=cancel):
@@ -159,9 +176,14 @@ def load(path: str | os.PathLike, *, model: nn.Module | None = None, device: str
     short, of a newer format, or does not fit `model`.
     """
     path = Path(path)
+    if not os.path.lexists(path):
+        raise FieldsError(_missing(path))
     file = path / folder.FIELD if path.is_dir() else path
     if path.is_dir() and not file.is_file():
-        raise FieldsError(f"{shown(path)} is no run: it holds no {folder.FIELD}")
+        raise FieldsError(
+            f"{shown(path)} is no run: it holds no {folder.FIELD}; name a run folder, such as those"
+            f" in {folder.RUNS}"
+        )
     tensors, config = checkpoint.read(file)
     if config.get("kind") != "field":
         raise FieldsError(f"{shown(file)} is a {config.get('kind')}, not a field; name the run")
@@ -172,6 +194,14 @@ def load(path: str | os.PathLike, *, model: nn.Module | None = None, device: str
     if isinstance(field, HashGrid) and not computes(field.mlp.precision, where):
         field.mlp = dataclasses.replace(field.mlp, precision="float32")
     return Run(path, field.to(where), config, metrics, icc)
+
+
+def _missing(path: Path) -> str:
+    """The line for a run that is not there."""
+    near = likely_path(path, folder.RUNS)
+    if near is not None:
+        return f"{shown(path)} does not exist; did you mean {shown(near)}?"
+    return f"{shown(path)} does not exist; name a run folder or a {folder.FIELD}"
 
 
 def _metrics(path: Path, config: dict[str, Any]) -> dict[str, Any]:

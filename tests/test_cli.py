@@ -113,18 +113,24 @@ def test_help_answers_within_half_a_second(tmp_path):
         ("fit astronaut --target -5", "--target"),
         ("fit astronaut --size-kb -5", "--size-kb"),
         ("fit astronaut --downscale 0", "--downscale"),
-        ("fit astronaut --device tpu", "auto, cpu, cuda"),
+        ("fit astronaut --device tpu", "auto, cpu or cuda"),
         ("fit astronaut --threads 0", "--threads"),
-        ("fit astronaut --width 0", "width"),
-        ("fit astronaut --log2-table-size 99", "log2_table_size"),
-        ("fit astronaut --activation tanh", "relu, sine"),
+        ("fit astronaut --width 0", "--width must be at least 1"),
+        ("fit astronaut --log2-table-size 99", "--log2-table-size must be at most 24"),
+        ("fit astronaut --activation tanh", "--activation must be relu"),
         ("fit astronaut --resume --overwrite", "--resume"),
+        ("fit astronaut --growth nan", "--growth must be a finite number, got nan"),
+        ("fit astronaut --seconds inf", "--seconds must be a finite number, got inf"),
+        ("fit astronaut --seed -3", "--seed must be from 0"),
         ("fit missing.png", "missing.png does not exist"),
+        ("fit nope", "nope is neither a file nor a sample; samples are astronaut, brick"),
         ("fit astronout", "did you mean the sample astronaut?"),
         ("fit .", "folder"),
         ("render", "needs RUN"),
         ("render run --size 5", "WIDTHxHEIGHT"),
+        ("render run --size 4y", "or times the source, such as 4x"),
         ("render run --crop 1,2,3", "X0,Y0,X1,Y1"),
+        ("render run -o .", ". is a folder; name a file in it, such as picture.png"),
         ("render run -o a.xyz", "suffix"),
         ("bench nothing", "kernels"),
     ],
@@ -212,7 +218,8 @@ def test_eval_and_info_say_score_and_kind(run, here):
     assert f"{psnr:.2f} dB" in here("info", path, cwd=cwd).stdout
     assert "56 x 40" in here("info", path / "field.safetensors", cwd=cwd).stdout
     write_picture(cwd / "other.png", picture(9, 9))
-    assert "name its source" in fails("eval", path, "other.png", cwd=cwd, run=here)
+    line = fails("eval", path, "other.png", cwd=cwd, run=here)
+    assert "other is 9 x 9, RGB, 8 bit" in line and "56 x 40, RGB, 8 bit; name a" in line
     assert "name it" in fails("eval", path / "field.safetensors", cwd=cwd, run=here)
 
 

@@ -121,7 +121,13 @@ def test_samples_that_are_not_here(tmp_path, monkeypatch):
         "astronaut.png does not exist; did you mean the sample astronaut?"
     )
     assert "did you mean the sample coffee?" in line_for("cofee")
+    assert line_for("nope").startswith("nope is neither a file nor a sample; samples are astronaut")
     assert "eagle is a sample that scikit-image would have to download" in line_for("eagle")
+
+
+def test_a_file_whose_name_was_mistyped_is_suggested(tmp_path):
+    (tmp_path / "holiday-2.png").touch()
+    assert line_for(tmp_path / "holyday-2.png").endswith(f"did you mean {tmp_path}/holiday-2.png?")
 
 
 def test_a_fifo_and_a_device_do_not_block(tmp_path):

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 
+from fields.cli.notes import say_fallback
 from fields.cli.parser import Parser
 
 
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str], started: float) -> None:
     from fields.signals.picture_score import score
 
     run = load(parsed.run)
+    say_fallback(run)
     picture = run.source(parsed.source)
     with threads():
         scores = score(picture, run.render())

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from fields.errors import Cancelled, FieldsError, Interrupted
+from fields.errors import Cancelled, FieldsError, Interrupted, SettingError
 
 TRACEBACK_VARIABLE = "FIELDS_TRACEBACK"
 
@@ -33,6 +33,8 @@ def _status_of(command: Callable[[], None]) -> int:
         return _say(str(stop), 128 + stop.number)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
+    except SettingError as error:
+        return _say(error.with_flags(), 2)
     except (FieldsError, Cancelled) as error:
         return _say(str(error), 2)
     except MemoryError:

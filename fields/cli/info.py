@@ -39,8 +39,7 @@ def main(arguments: Sequence[str], started: float) -> None:
     elif run.path.is_dir():
         lines["state"] = "not finished; fields fit SOURCE --resume --out " + shown(run.path)
     lines["options"] = ", ".join(f"{name} {value}" for name, value in options.items())
-    trained = options.get("precision", run.precision)
-    if trained != run.precision:
-        lines["arithmetic"] = f"{run.precision}, as there is no {trained} on this machine"
+    if run.fallback:
+        lines["arithmetic"] = run.fallback
     for name, value in lines.items():
         print(f"{name:11} {value}")

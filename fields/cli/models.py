@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fields.catalogue import MODELS
 from fields.cli.parser import Parser
 from fields.configs import settings
+from fields.errors import flag
 
 
 def main(arguments: Sequence[str], started: float) -> None:
@@ -19,8 +20,7 @@ def main(arguments: Sequence[str], started: float) -> None:
         print(f"{model.name}: {model.use}\n  {model.source}")
         for item in settings(model.config):
             if item.flag:
-                flag = "--" + item.name.replace("_", "-")
-                print(f"  {flag:22} {item.help} ({item.default})")
+                print(f"  {flag(item.name):22} {item.help} ({item.default})")
 
 
 def _as_dict(model):

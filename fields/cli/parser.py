@@ -1,12 +1,13 @@
 """argparse with errors of one line that say what would be right."""
 
 import argparse
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from fields.catalogue import suggestion
 from fields.configs import Setting
-from fields.errors import FieldsError
+from fields.errors import FieldsError, either, flag
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,6 +30,9 @@ class Parser(argparse.ArgumentParser):
             text = f"{self.prog} needs {missing}; see {self.prog} --help"
         raise FieldsError(text)
 
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]
+        return super().parse_known_args(_joined(args or ()), namespace)
+
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """As parse_args, with a suggestion for what is unknown."""
         parsed, unknown = self.parse_known_args(arguments)
@@ -38,10 +42,10 @@ class Parser(argparse.ArgumentParser):
 
     def unknown(self, arguments: list[str]) -> str:
         """The line for arguments that nothing knows."""
-        flag = next((a.partition("=")[0] for a in arguments if a.startswith("-")), None)
-        if flag is None:
+        option = next((a.partition("=")[0] for a in arguments if a.startswith("-")), None)
+        if option is None:
             return f"{self.prog} does not know what to do with {arguments[0]!r}"
-        return f"{self.prog} has no option {flag}{suggestion(flag, self.flags())}"
+        return f"{self.prog} has no option {option}{suggestion(option, self.flags())}"
 
     def flags(self) -> Iterable[str]:
         """All options that there are."""
@@ -49,18 +53,18 @@ class Parser(argparse.ArgumentParser):
 
     def add_setting(self, group: Any, item: Setting) -> None:
         """A flag for a setting of a model."""
-        flag = "--" + item.name.replace("_", "-")
+        name = flag(item.name)
         options: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": f"option:{item.name}"}
         if item.type is bool:
             group.add_argument(
-                flag, action=argparse.BooleanOptionalAction, help=item.help, **options
+                name, action=argparse.BooleanOptionalAction, help=item.help, **options
             )
             return
         by_default = f" ({item.default})"
         if item.choices:
-            by_default = f": {', '.join(map(str, item.choices))}{by_default}"
+            by_default = f": {either(item.choices)}{by_default}"
         group.add_argument(
-            flag,
+            name,
             type={int: whole, float: number, str: str}[item.type],
             metavar={int: "N", float: "X", str: "WORD"}[item.type],
             help=item.help + by_default,
@@ -82,18 +86,38 @@ def number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from None
 
 
-def size(text: str) -> tuple[int, int]:
-    """WxH in pixels."""
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT, such as 640x480, got {text!r}")
-    return int(parts[0]), int(parts[1])
+def size(text: str) -> tuple[int, int] | float:
+    """WxH in pixels, or the factor of an enlargement such as 4x."""
+    pixels = re.fullmatch(r"([+-]?[0-9]+)x([+-]?[0-9]+)", text.lower())
+    if pixels:
+        return int(pixels[1]), int(pixels[2])
+    factor = re.fullmatch(r"([+-]?[0-9]*\.?[0-9]+)x", text.lower())
+    if factor:
+        return float(factor[1])
+    raise argparse.ArgumentTypeError(
+        f"must be WIDTHxHEIGHT, such as 640x480, or times the source, such as 4x, got {text!r}"
+    )
 
 
 def box(text: str) -> tuple[int, int, int, int]:
     """X0,Y0,X1,Y1 in pixels."""
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) != 4 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise argparse.ArgumentTypeError(f"must be X0,Y0,X1,Y1, such as 0,0,64,64, got {text!r}")
-    x0, y0, x1, y1 = map(int, parts)
+    try:
+        x0, y0, x1, y1 = map(int, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be X0,Y0,X1,Y1, such as 0,0,64,64, got {text!r}"
+        ) from None
     return x0, y0, x1, y1
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """`--crop -1,0,5,5` as `--crop=-1,0,5,5`: argparse takes what starts with a dash for an option,
+    unless it is a number and nothing else."""
+    joined: list[str] = []
+    for argument in arguments:
+        before = joined[-1] if joined else ""
+        if before.startswith("--") and "=" not in before and re.match(r"-[.\d]", argument):
+            joined[-1] = f"{before}={argument}"
+        else:
+            joined.append(argument)
+    return joined

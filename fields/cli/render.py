@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from fields.cli.notes import say_fallback
 from fields.cli.parser import Parser, box, size
 
 
@@ -11,7 +12,9 @@ def main(arguments: Sequence[str], started: float) -> None:
     add = parser.add_argument
     add("run", metavar="RUN", help="a run folder, or a field.safetensors")
     add("-o", "--out", metavar="FILE", help="the suffix says the format (RUN/render.png)")
-    add("--size", type=size, metavar="WxH", help="of the whole picture (that of the source)")
+    add(
+        "--size", type=size, metavar="WxH", help="of the whole picture; 4x: 4 times the source (1x)"
+    )
     add("--crop", type=box, metavar="X0,Y0,X1,Y1", help="only these pixels of it")
     parsed = parser.parse(arguments)
     from fields.pictures import output_format, write_picture
@@ -23,6 +26,7 @@ def main(arguments: Sequence[str], started: float) -> None:
     from fields.runs import displayed, load
 
     run = load(parsed.run)
+    say_fallback(run)
     suffix = "exr" if run.space.is_hdr else "png"
     beside = run.path if run.path.is_dir() else run.path.parent
     out = Path(parsed.out) if parsed.out else beside / f"render.{suffix}"

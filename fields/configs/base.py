@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
-from fields.errors import FieldsError
+from fields.errors import FieldsError, SettingError, either
 
 C = TypeVar("C", bound="Config")
 
@@ -58,17 +58,19 @@ class Setting:
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
             value, fits = float(value), True
         if not fits:
-            raise FieldsError(f"{self.name} must be {kinds[self.type]}, got {value!r}")
+            raise self._refused(f"must be {kinds[self.type]}, got {value!r}")
         if self.choices and value not in self.choices:
-            allowed = ", ".join(str(choice) for choice in self.choices)
-            raise FieldsError(f"{self.name} must be one of {allowed}, got {value!r}")
+            raise self._refused(f"must be {either(self.choices)}, got {value!r}")
         if self.type is float and not math.isfinite(value):
-            raise FieldsError(f"{self.name} must be finite, got {value}")
+            raise self._refused(f"must be a finite number, got {value}")
         if self.low is not None and value < self.low:
-            raise FieldsError(f"{self.name} must be at least {self.low}, got {value}")
+            raise self._refused(f"must be at least {self.low}, got {value}")
         if self.high is not None and value > self.high:
-            raise FieldsError(f"{self.name} must be at most {self.high}, got {value}")
+            raise self._refused(f"must be at most {self.high}, got {value}")
         return value
+
+    def _refused(self, why: str) -> SettingError:
+        return SettingError(f"{self.name} {why}", self.name)
 
 
 def settings(config: "type[Config] | Config") -> list[Setting]:

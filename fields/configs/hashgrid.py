@@ -7,7 +7,7 @@ from typing import Any
 
 from fields import grid_levels
 from fields.configs.base import Config, TooSmall, setting
-from fields.errors import FieldsError
+from fields.errors import SettingError
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,12 @@ class HashGridConfig(Config):
         super().__post_init__()
         finest = grid_levels.finest_log2(self.num_levels, self.base_resolution, self.growth)
         if finest > grid_levels.FINEST_LOG2:
-            raise FieldsError(
+            raise SettingError(
                 f"num_levels {self.num_levels} with growth {self.growth:g} and base_resolution"
-                f" {self.base_resolution} makes 2^{finest:.0f} cells an axis; 2^24 is the most"
+                f" {self.base_resolution} makes 2^{finest:.0f} cells an axis; 2^24 is the most",
+                "num_levels",
+                "growth",
+                "base_resolution",
             )
 
     @property

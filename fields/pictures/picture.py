@@ -56,6 +56,14 @@ class Picture:
         return 8 * self.pixels.dtype.itemsize
 
 
+def described(shape: tuple[int, ...], dtype: np.dtype) -> str:
+    """What pixels [H, W, C] are, in words: 640 x 480, RGB, 8 bit."""
+    height, width, channels = shape
+    kind = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}[channels]
+    float_ = " float" if dtype.kind == "f" else ""
+    return f"{width} x {height}, {kind}, {8 * dtype.itemsize} bit{float_}"
+
+
 class Decoded(NamedTuple):
     """What a format's reader hands back, as stored: not yet turned upright, not yet checked."""
 

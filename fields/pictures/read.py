@@ -8,11 +8,11 @@ import numpy as np
 
 from fields.errors import FieldsError
 from fields.pictures import exr, png, radiance, tiff, with_pillow
-from fields.pictures.naming import plain, shown, stem
+from fields.pictures.naming import likely_path, plain, shown, stem
 from fields.pictures.orientation import upright
 from fields.pictures.picture import DTYPES, Decoded, Picture, Unreadable
 from fields.pictures.probe import open_file, probe_open
-from fields.pictures.samples import likely_sample, sample_path
+from fields.pictures.samples import SAMPLES, likely_sample, sample_path
 from fields.pictures.silence import quiet_libraries
 
 _READERS = {"png": png.read, "tiff": tiff.read, "exr": exr.read, "hdr": radiance.read}
@@ -66,16 +66,29 @@ def find_source(source) -> Path:
     text = os.fsdecode(source)
     if not text:
         raise FieldsError("no picture is named; give a file or a sample, such as astronaut")
-    path = Path(text)
-    if "\0" in text or os.path.lexists(path):
-        return path
+    try:
+        os.lstat(text)
+        return Path(text)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError):  # whoever opens it says what is wrong
+        return Path(text)
     sample = sample_path(text)
+    if sample is None:
+        raise FieldsError(_missing(text))
+    return sample
+
+
+def _missing(text: str) -> str:
+    """The line for what is neither a file nor a sample."""
+    sample, near = likely_sample(text), likely_path(text)
     if sample is not None:
-        return sample
-    near = likely_sample(text)
+        return f"{shown(text)} does not exist; did you mean the sample {sample}?"
     if near is not None:
-        raise FieldsError(f"{shown(text)} does not exist; did you mean the sample {near}?")
-    return path
+        return f"{shown(text)} does not exist; did you mean {shown(near)}?"
+    if Path(text).name == text and not Path(text).suffix:
+        return f"{shown(text)} is neither a file nor a sample; samples are {', '.join(SAMPLES)}"
+    return f"{shown(text)} does not exist; check the path"
 
 
 def _decode(file: BinaryIO, format_: str) -> Decoded:

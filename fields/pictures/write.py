@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fields.errors import FieldsError
+from fields.errors import FieldsError, either
 from fields.pictures import exr, png, radiance, tiff
 from fields.pictures.colour import fitting_icc
 from fields.pictures.naming import shown
@@ -32,13 +32,17 @@ _BITS = {"png": (8, 16), "tiff": (8, 16), "jpeg": (8,), "webp": (8,), "bmp": (8,
 def output_format(path) -> str:
     """The format that a name asks for: png, jpeg, webp, tiff, bmp, exr or hdr, by its suffix.
 
-    Raises FieldsError for another suffix; so a command can refuse before it has drawn anything.
+    Raises FieldsError for another suffix or a folder; so a command can refuse before it has drawn
+    anything.
     """
+    if os.path.isdir(path):
+        example = shown(Path(os.fsdecode(path)) / "picture.png")
+        raise FieldsError(f"{shown(path)} is a folder; name a file in it, such as {example}")
     suffix = Path(os.fsdecode(path)).suffix.lower()
     if suffix not in _FORMATS:
         raise FieldsError(
             f"{shown(path)} cannot be written: its suffix says no format; "
-            f"use one of {' '.join(_FORMATS)}"
+            f"end it in {either(_FORMATS)}"
         )
     return _FORMATS[suffix]
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fields.errors import FieldsError
 from fields.pictures import Picture, PictureScore
+from fields.pictures.picture import described
 from fields.pictures.tone import display_curve
 from fields.signals.ssim import ssim
 
@@ -27,8 +28,11 @@ def score(picture: Picture, pixels: np.ndarray) -> dict[str, Any]:
     """
     original = picture.pixels
     if pixels.shape != original.shape or pixels.dtype != original.dtype:
-        ours, theirs = (f"{list(p.shape)} {p.dtype}" for p in (pixels, original))
-        raise FieldsError(f"the field draws {ours}, {picture.name} is {theirs}; name its source")
+        ours, theirs = (described(p.shape, p.dtype) for p in (pixels, original))
+        raise FieldsError(
+            f"{picture.name} is {theirs}, but the field draws {ours}; name a picture of that size"
+            " and kind, or none for the one that was fitted"
+        )
     difference = PictureScore(picture)
     difference.add(0, pixels)
     similarity = ssim(_rows(picture, pixels), _rows(picture, original), *original.shape)

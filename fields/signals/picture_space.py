@@ -7,6 +7,7 @@ import numpy as np
 
 from fields.errors import FieldsError
 from fields.pictures import Picture, RelativeSpace, quantise, relative_space
+from fields.pictures.picture import described
 
 _DTYPES = ("uint8", "uint16", "float16", "float32")
 
@@ -74,9 +75,7 @@ class PictureSpace:
         return self.channels - (self.channels in (2, 4))
 
     def __str__(self) -> str:
-        kind = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}[self.channels]
-        bits = 8 * np.dtype(self.dtype).itemsize
-        return f"{self.width} x {self.height}, {kind}, {bits} bit{' float' if self.is_hdr else ''}"
+        return described((self.height, self.width, self.channels), np.dtype(self.dtype))
 
     def to_values(self, pixels: np.ndarray) -> np.ndarray:
         """Pixels of a float picture -> what a field is fitted to, float32 of the same shape."""
