@@ -3,6 +3,9 @@
 // GRID: num_levels, base_resolution, growth, log2_table_size, smoothstep (maths/hash_grid.h).
 // MLP: width, depth, channels, bias, activation, output_activation (maths/activation.h), and
 // precision of the arithmetic: 0 float32, 1 bf16, 2 fp16.
+// RBF: kernels, channels, affine, factor, output_activation (maths/rbf.h).
+// PLANES: sum (or side by side), align_corners, zero_padding (maths/triplane.h).
+// MODULATION: rows that are normalised together, activation and its frequency (maths/modulation.h).
 #include <torch/csrc/stable/library.h>
 
 #define GRID                                                                      \
@@ -11,6 +14,9 @@
 #define MLP                                                                                \
   "int width, int depth, int channels, bool bias, int activation, int output_activation, " \
   "int precision"
+#define MODULATION "int group, int activation, float omega"
+#define PLANES "bool sum, bool align_corners, bool zero_padding"
+#define RBF "int kernels, int channels, bool affine, float factor, int output_activation"
 
 STABLE_TORCH_LIBRARY(fields, m) {
   m.def("hash_grid(Tensor coords, Tensor table, " GRID ") -> Tensor");
@@ -20,6 +26,13 @@ STABLE_TORCH_LIBRARY(fields, m) {
   m.def(
       "hash_grid_with_grad_backward(Tensor grad, Tensor grad_jacobian, Tensor coords, "
       "Tensor table, " GRID ", bool need_coords, bool need_table) -> (Tensor, Tensor)");
+  m.def("triplane(Tensor coords, Tensor planes, " PLANES ") -> Tensor");
+  m.def("triplane_with_grad(Tensor coords, Tensor planes, " PLANES ") -> (Tensor, Tensor)");
+  m.def("triplane_backward(Tensor grad, Tensor coords, Tensor planes, " PLANES
+        ", bool need_coords, bool need_planes) -> (Tensor, Tensor)");
+  m.def(
+      "triplane_with_grad_backward(Tensor grad, Tensor grad_jacobian, Tensor coords, "
+      "Tensor planes, " PLANES ", bool need_coords, bool need_planes) -> (Tensor, Tensor)");
   m.def("mlp(Tensor x, Tensor params, " MLP ") -> Tensor");
   m.def("mlp_backward(Tensor grad, Tensor x, Tensor params, " MLP ") -> (Tensor, Tensor)");
   m.def("grid_mlp(Tensor coords, Tensor table, Tensor params, " GRID ", " MLP
@@ -32,9 +45,30 @@ STABLE_TORCH_LIBRARY(fields, m) {
       "Tensor(g!) workspace, " GRID ", " MLP
       ", int loss, int step, float lr_table, float lr_params, float beta1, float beta2, "
       "float eps, float weight_decay, bool touched_only) -> Tensor");
+  m.def("rbf(Tensor x, Tensor params, " RBF ") -> Tensor");
+  m.def("rbf_backward(Tensor grad, Tensor x, Tensor params, " RBF ") -> (Tensor, Tensor)");
+  m.def("rbf_with_grad(Tensor x, Tensor params, " RBF ") -> (Tensor, Tensor)");
+  m.def(
+      "rbf_with_grad_backward(Tensor grad, Tensor grad_jacobian, Tensor x, Tensor params, " RBF
+      ") -> (Tensor, Tensor)");
+  m.def("grid_rbf(Tensor coords, Tensor table, Tensor params, " GRID ", " RBF
+        ", Tensor? cancel) -> Tensor");
+  m.def("grid_rbf_backward(Tensor grad, Tensor coords, Tensor table, Tensor params, " GRID ", " RBF
+        ", bool need_coords) -> (Tensor, Tensor, Tensor)");
+  m.def(
+      "grid_rbf_step(Tensor coords, Tensor targets, Tensor(a!) table, Tensor(b!) table_m, "
+      "Tensor(c!) table_v, Tensor(d!) params, Tensor(e!) params_m, Tensor(f!) params_v, "
+      "Tensor(g!) workspace, " GRID ", " RBF
+      ", int loss, int step, float lr_table, float lr_params, float beta1, float beta2, "
+      "float eps, float weight_decay, bool touched_only) -> Tensor");
   m.def(
       "adam_step(Tensor(a!) param, Tensor grad, Tensor(b!) m, Tensor(c!) v, int step, float lr, "
       "float beta1, float beta2, float eps, float weight_decay, bool touched_only) -> ()");
   m.def("sample_pixels(Tensor pixels, int count, int seed, int step) -> (Tensor, Tensor)");
+  m.def("modulate(Tensor h, Tensor positions, Tensor gamma, Tensor beta, " MODULATION
+        ") -> Tensor");
+  m.def(
+      "modulate_backward(Tensor grad, Tensor h, Tensor positions, Tensor gamma, Tensor "
+      "beta, " MODULATION ", bool need_positions) -> (Tensor, Tensor, Tensor, Tensor)");
   m.def("fma_peak(float seconds, int precision) -> float");
 }

@@ -232,3 +232,34 @@ def coords_away_from_faces(count, dim, spec, *, generator, margin=0.05, dtype=to
         inside = ((fraction > margin) & (fraction < 1 - margin)).flatten(1).all(1)
         kept = torch.cat([kept, coords[inside]])
     return kept[:count].to(dtype)
+
+
+def knots(grid, positions):
+    """Linear interpolation of grid [*knots, channels] at positions [N, K] in [0, 1]: [N, channels].
+
+    The first and the last knot of axis k lie at 0 and 1 of positions[:, k].
+    """
+    dim = positions.shape[1]
+    sizes = torch.tensor(grid.shape[:dim], device=positions.device)
+    place = positions * (sizes - 1).to(positions)
+    lower = torch.minimum(place.detach().floor().long(), sizes - 2)
+    t = place - lower
+    total = 0
+    for corner in itertools.product((0, 1), repeat=dim):
+        weight = torch.ones_like(t[:, 0])
+        for axis, side in enumerate(corner):
+            weight = weight * (t[:, axis] if side else 1 - t[:, axis])
+        total = total + weight[:, None] * grid[tuple((lower + torch.tensor(corner)).T)]
+    return total
+
+
+def modulate(h, positions, gamma, beta, spec):
+    """[N, C] -> [N, C]: normalised, scaled, shifted and activated (Lee et al. 2024)."""
+    if spec.normalise != "none":
+        samples = spec.samples if spec.normalise == "ray" else 1
+        group = h.reshape(-1, samples, h.shape[1])
+        h = torch.nn.functional.layer_norm(group, group.shape[1:], eps=1e-5).reshape(h.shape)
+    z = knots(gamma, positions) * h + knots(beta, positions)
+    return (
+        torch.sin(spec.omega * z) if spec.activation == "sine" else ACTIVATIONS[spec.activation](z)
+    )

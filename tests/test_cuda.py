@@ -6,6 +6,7 @@ import pytest
 import torch
 from test_ops_hash_grid import make_case as make_grid
 from test_ops_mlp import GRID, make_case, make_field
+from test_ops_modulation import make_case as make_modulation
 from test_ops_step import Fused
 
 import fields
@@ -260,6 +261,26 @@ def test_a_flag_cancels():
     flag[0] = 1
     with pytest.raises(RuntimeError, match="cancelled"):
         ops.grid_mlp(coords, table, params, GRID, spec, flag)
+
+
+# ---- modulation
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("per_feature", [False, True], ids=["one", "feature"])
+@pytest.mark.parametrize("normalise", ["features", "none", "ray"])
+@pytest.mark.parametrize("activation", ["none", "relu", "sine"])
+@dtypes
+def test_the_modulation_and_its_gradients_equal_the_cpus(
+    dim, per_feature, normalise, activation, dtype
+):
+    *inputs, _ = make_modulation(dim, per_feature, dtype, count=600, features=70)
+    spec = ops.ModulationSpec(normalise, 6, activation)
+    actual, expected = (
+        with_gradients(lambda *i: ops.modulate(*i, spec), inputs, device)
+        for device in ("cuda", "cpu")
+    )
+    assert_near(actual, expected, 10 * GRID_TOLERANCE[dtype])
 
 
 # ---- training

@@ -8,6 +8,7 @@ for any number of threads.
 from fields import extension
 from fields.ops.hash_grid import hash_grid, hash_grid_with_grad
 from fields.ops.mlp import grid_mlp, mlp
+from fields.ops.modulation import ModulationSpec, modulate
 from fields.ops.specs import ACTIVATIONS, PRECISIONS, GridSpec, MlpSpec
 from fields.ops.training import (
     LOSSES,
@@ -17,6 +18,7 @@ from fields.ops.training import (
     sample_pixels,
     step_workspace,
 )
+from fields.ops.triplane import NUM_PLANES, PlaneSpec, triplane, triplane_with_grad
 
 ACTIVE = extension.load()
 
@@ -24,9 +26,12 @@ __all__ = [
     "ACTIVATIONS",
     "ACTIVE",
     "LOSSES",
+    "NUM_PLANES",
     "PRECISIONS",
     "GridSpec",
     "MlpSpec",
+    "PlaneSpec",
+    "ModulationSpec",
     "adam_step",
     "fma_peak",
     "grid_mlp",
@@ -34,6 +39,9 @@ __all__ = [
     "hash_grid",
     "hash_grid_with_grad",
     "mlp",
+    "modulate",
     "sample_pixels",
     "step_workspace",
+    "triplane",
+    "triplane_with_grad",
 ]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import torch
 
 
-def first_order(name: str) -> None:
-    """Registers the end of the line for `fields::name`, itself a backward."""
+GRIDS = "hash_grid with a torch MLP, or hash_grid_with_grad"
+
+
+def first_order(name: str, instead: str = GRIDS) -> None:
+    """Registers the end of the line for `fields::name`, itself a backward; `instead` has more."""
 
     def setup(ctx, inputs, output):
         pass
 
     def backward(ctx, *grads):
-        raise NotImplementedError(
-            f"{name} has no second derivative; use hash_grid with a torch MLP, or "
-            "hash_grid_with_grad"
-        )
+        raise NotImplementedError(f"{name} has no second derivative; use {instead}")
 
     torch.library.register_autograd(f"fields::{name}", backward, setup_context=setup)
