@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-
 GRIDS = "hash_grid with a torch MLP, or hash_grid_with_grad"
 
 
