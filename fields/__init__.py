@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from fields.encodings.fourier import FourierEncoding
     from fields.encodings.hash_grid import HashGridEncoding
+    from fields.encodings.triplane import TriPlaneEncoding
     from fields.errors import Cancelled, FieldsError
     from fields.fitting import fit
     from fields.mlp import MLP
@@ -34,6 +35,7 @@ _HOMES = {
     "Siren": "fields.models.siren",
     "FourierEncoding": "fields.encodings.fourier",
     "HashGridEncoding": "fields.encodings.hash_grid",
+    "TriPlaneEncoding": "fields.encodings.triplane",
     "MLP": "fields.mlp",
     "FieldsError": "fields.errors",
     "Cancelled": "fields.errors",
@@ -50,6 +52,7 @@ __all__ = [
     "HashGridEncoding",
     "Run",
     "Siren",
+    "TriPlaneEncoding",
     "__version__",
     "fit",
     "load",

@@ -2,5 +2,6 @@
 
 from fields.encodings.fourier import FourierEncoding
 from fields.encodings.hash_grid import HashGridEncoding
+from fields.encodings.triplane import TriPlaneEncoding
 
-__all__ = ["FourierEncoding", "HashGridEncoding"]
+__all__ = ["FourierEncoding", "HashGridEncoding", "TriPlaneEncoding"]
