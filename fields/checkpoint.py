@@ -31,13 +31,20 @@ _KEY = "fields"
 _NO_DIGEST = "0" * 64
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], configuration: Mapping[str, Any]) -> int:
+def write(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    configuration: Mapping[str, Any],
+    *,
+    known_as: Path | None = None,
+) -> int:
     """Write a file in one step; returns its bytes.
 
     Args:
         path: where to; what was there before stays until the new file is on the disk.
         tensors: by name, of any dtype and device.
         configuration: what JSON can hold.
+        known_as: what errors call the file, where the user knows it by another name.
 
     Raises FieldsError where the disk is full or the folder cannot be written.
     """
@@ -47,7 +54,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], configuration: Mapping[str,
     # The digest is the last entry of the JSON, so these are the last 64 zeros before the tensors.
     start = data.rfind(_NO_DIGEST.encode(), 0, 8 + int.from_bytes(data[:8], "little"))
     digest = _digest(data, start)
-    with replacing(path) as file:
+    with replacing(path, known_as) as file:
         for part in (memoryview(data)[:start], digest, memoryview(data)[start + 64 :]):
             file.write(part)
     return len(data)

@@ -270,4 +270,5 @@ def _announcement(
     if begin.held:
         at = begin.held.standing
         since = f"from step {at.step:,} ({at.seconds:.1f} s) "
+    yield from begin.held.notes if begin.held else ()
     yield f"{since}until {begin.plan.stop} ({where}) -> {shown(begin.place.path)}"

@@ -9,14 +9,16 @@ process.
 """
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 from fields.errors import FieldsError
+from fields.folder_lock import InUse, is_at, lock, name_of
 from fields.pictures.naming import shown
+from fields.pictures.replacing import replacing
 
 RUNS = Path("runs")  # where runs without an --out go
 FIELD = "field.safetensors"
@@ -42,8 +44,17 @@ class RunFolder:
         return self._here == self.path
 
     def file(self, name: str) -> Path:
-        """Where a file of the run is now."""
+        """Where a file of the run is now; FieldsError if the folder is gone."""
+        self._follow()
         return self._here / name
+
+    def known_as(self, name: str) -> Path:
+        """What the user knows a file of the run by, wherever it is now."""
+        return self.path / name
+
+    def replacing(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        """As pictures.replacing, for a file of the run."""
+        return replacing(self.file(name), self.known_as(name))
 
     def publish(self) -> None:
         """Once a field is written: the files take the place that the user knows.
@@ -51,6 +62,7 @@ class RunFolder:
         Where the system refuses, they stay under another name, which `path` is from then on, and
         FieldsError is raised.
         """
+        self._follow()
         if self.published:
             return
         place = self.path
@@ -68,14 +80,18 @@ class RunFolder:
     def _move_up(self) -> None:
         """Out of the hidden folder in `path`; what a run that is replaced leaves, goes.
 
-        Its field stays until the new one takes its place, so that the folder always loads.
+        Its field stays until the new one takes its place, so that the folder always loads. All is
+        done inside the folder that is locked, whatever else takes its name meanwhile.
         """
+        inside = self._lock
         for name in (METRICS, PREVIEW, LOG, STATE):
-            (self.path / name).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=inside)
         for name in (FIELD, STATE, LOG, PREVIEW, METRICS):
-            if self.file(name).exists():
-                os.replace(self.file(name), self.path / name)
-        self._here.rmdir()
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(f"{HIDDEN}/{name}", name, src_dir_fd=inside, dst_dir_fd=inside)
+        with contextlib.suppress(OSError):
+            os.rmdir(HIDDEN, dir_fd=inside)
         _sync(self.path)
 
     def _put_beside(self) -> Path:
@@ -89,14 +105,35 @@ class RunFolder:
                         return beside
         return self._here
 
+    def _follow(self) -> None:
+        """Find the folder that is locked: it may have been renamed while the fit ran, and another
+        may have taken its name, in which nothing is to be touched."""
+        inside = self._here.parent == self.path
+        locked = self.path if inside else self._here
+        if is_at(self._lock, locked):
+            return
+        moved = name_of(self._lock)
+        if moved is None:
+            raise FieldsError(
+                f"{shown(self.path)} was removed while the fit ran; name another --out"
+            )
+        if inside or self.published:
+            self.path = moved
+        self._here = moved / HIDDEN if inside else moved
+
     def log(self, text: str) -> None:
         """Append lines to the log."""
-        with open(self.file(LOG), "a", encoding="utf-8") as file:
-            file.write(text)
+        try:
+            with open(self.file(LOG), "a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            name = shown(self.known_as(LOG))
+            raise FieldsError(f"{name} cannot be written: {error.strerror}") from None
 
     def close(self) -> None:
         """Drop the lock, and what was made for a run that came to nothing."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, FieldsError):
+            self._follow()
             if not self.published:
                 shutil.rmtree(self._here)
                 for folder in reversed(self._made):
@@ -169,10 +206,6 @@ def plain_name(name: str) -> str:
     return plain or "source"
 
 
-class InUse(FieldsError):
-    """Another fit holds the folder."""
-
-
 def _make(path: Path) -> RunFolder:
     """A hidden folder beside `path`, locked."""
     hidden = path.with_name(f".{path.name}.partial")
@@ -183,24 +216,24 @@ def _make(path: Path) -> RunFolder:
                 folder.mkdir()
                 made.append(folder)
         hidden.mkdir(exist_ok=True)
-        lock = _lock(hidden, path)
+        held = lock(hidden, path)
         if os.path.lexists(path):  # of a fit that held the lock until now
             shutil.rmtree(hidden)
-            os.close(lock)
+            os.close(held)
             raise InUse(f"{shown(path)} was made by another fit just now; name another --out")
         for left in hidden.iterdir():  # by a fit that was killed before its first checkpoint
             left.unlink()
     except OSError as error:
         _remove(made)
         raise _refused(path, error) from None
-    return RunFolder(path, hidden, lock, made)
+    return RunFolder(path, hidden, held, made)
 
 
 def _take(path: Path, *, anew: bool) -> RunFolder:
     """A folder that stands, locked; `anew` for a run that does not go on with what it holds."""
     if not os.access(path, os.W_OK | os.X_OK):
         raise FieldsError(f"{shown(path)} cannot be written; name another --out")
-    lock = _lock(path, path)
+    held = lock(path, path)
     hidden = path / HIDDEN
     try:
         for left in path.glob(".fields-*.tmp"):  # by a fit that was killed while it wrote
@@ -210,9 +243,9 @@ def _take(path: Path, *, anew: bool) -> RunFolder:
         if anew:
             hidden.mkdir()
     except OSError as error:
-        os.close(lock)
+        os.close(held)
         raise _refused(path, error) from None
-    return RunFolder(path, hidden if anew else path, lock, [])
+    return RunFolder(path, hidden if anew else path, held, [])
 
 
 def _inside(path: Path) -> list[Path]:
@@ -226,26 +259,14 @@ def _refused(path: Path, error: OSError) -> FieldsError:
     return FieldsError(f"{shown(path)} cannot be written: {error.strerror}; name another --out")
 
 
-def _lock(folder: Path, path: Path) -> int:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The other fit may have given the hidden folder its name between the two calls above.
-        if os.fstat(descriptor).st_ino == os.stat(folder).st_ino:
-            return descriptor
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    os.close(descriptor)
-    raise InUse(f"another fit is writing to {shown(path)}; wait for it or name another --out")
-
-
 def _sync(folder: Path) -> None:
-    """Make a new name in a folder outlast a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Make a new name in a folder outlast a loss of power; not every system lets it be opened."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _remove(folders: list[Path]) -> None:

@@ -1,5 +1,6 @@
 """A fit that goes on: reads the last checkpoint and makes sure that it belongs to what is asked."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fields.folder import RunFolder
 from fields.loop import Standing
 from fields.pictures.naming import shown
 from fields.plan import Plan
+from fields.progress import duration
 from fields.request import LOSSES, Request
 from fields.signals.picture import PictureSignal
 from fields.steps import Step
@@ -32,6 +34,24 @@ class Checkpoint:
     plan: Plan
     loss: str
     standing: Standing
+    fresh: dict[str, Any] | None = None  # what FreSh found when the run began
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know before the fit goes on, a line each."""
+        notes = _damage(self.path.with_name(folder.FIELD))
+        if self.plan.stop.done(self.standing.step, self.standing.seconds) >= 1:
+            notes.append(self._at_its_end())
+        return notes
+
+    def _at_its_end(self) -> str:
+        steps, seconds, stop = self.standing.step, self.standing.seconds, self.plan.stop
+        by_steps = steps >= (stop.steps or math.inf)
+        more = f"--steps {2 * steps}" if by_steps else f"--seconds {math.ceil(2 * seconds)}"
+        return (
+            f"the run is at {steps:,} steps ({duration(seconds)}) and no more is asked for; to go on"
+            f" give more, such as {more}"
+        )
 
     def restore(self, step: Step) -> None:
         """Put the optimiser's tensors and the random state back, in place."""
@@ -64,7 +84,18 @@ def read(place: RunFolder, request: Request, signal: PictureSignal) -> Checkpoin
     config = None
     if content["config"] is not None:
         config = catalogue.find(content["model"]).config.from_dict(content["config"])
-    return Checkpoint(path, tensors, content, field, config, plan, content["loss"], standing)
+    return Checkpoint(
+        path, tensors, content, field, config, plan, content["loss"], standing, content.get("fresh")
+    )
+
+
+def _damage(field: Path) -> list[str]:
+    """A line if the field beside a checkpoint is damaged: nothing needs it to go on."""
+    try:
+        checkpoint.read(field)
+    except FieldsError as error:
+        return [f"{str(error).partition(';')[0]}; it is written anew"]
+    return []
 
 
 def _check(

@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import fields
 from fields import checkpoint, folder, loop
@@ -21,7 +20,6 @@ from fields.folder import RunFolder
 from fields.loop import Diverged, Standing
 from fields.pictures import Picture, png
 from fields.pictures.naming import shown
-from fields.pictures.replacing import replacing
 from fields.plan import Plan
 from fields.progress import Figures, Progress
 from fields.runs import Run, displayed
@@ -43,7 +41,8 @@ class Session:
         signal, step, plan, loss: what it learns, how, for how long, and the name of its loss.
         place: the run folder.
         progress: told where the fit stands.
-        facts: what metrics.json says beyond figures: source, downscale, device, threads, kernels.
+        facts: what metrics.json says beyond figures: source, downscale, device, threads, kernels,
+            and what FreSh found.
         standing: where it begins.
         started, wall_started: `time.perf_counter()` when the training clock and the command began.
     """
@@ -149,8 +148,8 @@ class Session:
         self.place.publish()
 
     def _write_weights(self) -> None:
-        self._write_state(self.place.file(folder.STATE))
-        self._write_field(self.place.file(folder.FIELD))
+        self._write_state()
+        self._write_field()
         self.place.log("".join(f"{json.dumps(line, allow_nan=False)}\n" for line in self._log))
         self._log.clear()
 
@@ -165,11 +164,14 @@ class Session:
             run = Run(self.place.path, self.field, content, {}, self.signal.picture.icc)
             try:
                 pixels = run.render()
-                self._write_preview(self.place.file(folder.PREVIEW), pixels)
+                self._write_preview(pixels)
                 run.metrics = self._metrics(reason, pixels, file.stat().st_size)
-                _write_json(self.place.file(folder.METRICS), run.metrics)
+                with self.place.replacing(folder.METRICS) as written:
+                    text = json.dumps(run.metrics, indent=2, allow_nan=False)
+                    written.write(text.encode() + b"\n")
             finally:  # the field stands, whatever befell what is made of it
                 self._publish()
+        run.path = self.place.path
         return run
 
     @contextmanager
@@ -179,12 +181,12 @@ class Session:
         except (FieldsError, OSError) as error:
             raise FieldsError(f"{error}; {self._what_is_kept()}") from None
 
-    def _write_field(self, path: Path) -> None:
+    def _write_field(self) -> None:
         tensors = checkpoint.weights(self.field)
         if self.signal.picture.icc:
             icc = torch.frombuffer(bytearray(self.signal.picture.icc), dtype=torch.uint8)
             tensors["signal.icc"] = icc
-        checkpoint.write(path, tensors, self._describe_field())
+        self._write(folder.FIELD, tensors, self._describe_field())
 
     def _describe_field(self) -> dict[str, Any]:
         """No clock and no path stands here: the same fit gives the same bytes."""
@@ -198,7 +200,7 @@ class Session:
             "version": fields.__version__,
         }
 
-    def _write_state(self, path: Path) -> None:
+    def _write_state(self) -> None:
         if self._fingerprint is None:
             self._fingerprint = self.signal.fingerprint()
         content = {
@@ -208,14 +210,20 @@ class Session:
             "plan": self.plan.as_dict(),
             "loss": self.loss,
             "source_hash": self._fingerprint,
+            "fresh": self.facts.get("fresh"),
         }
-        checkpoint.write(path, {**self.step.tensors(), "rng": torch.get_rng_state()}, content)
+        tensors = {**self.step.tensors(), "rng": torch.get_rng_state()}
+        self._write(folder.STATE, tensors, content)
 
-    def _write_preview(self, path: Path, pixels) -> None:
+    def _write(self, name: str, tensors: Mapping[str, Tensor], content: dict[str, Any]) -> None:
+        place = self.place
+        checkpoint.write(place.file(name), tensors, content, known_as=place.known_as(name))
+
+    def _write_preview(self, pixels) -> None:
         picture = Picture(pixels, self.signal.name, "png")
         factor = math.ceil(max(picture.width, picture.height) / PREVIEW_SIDE)
         small = downscale(picture, factor).pixels
-        with replacing(path) as file:
+        with self.place.replacing(folder.PREVIEW) as file:
             file.write(png.encode(displayed(small, self.signal.space), self.signal.picture.icc))
 
     def _metrics(self, reason: str, pixels, size: int) -> dict[str, Any]:
@@ -260,8 +268,3 @@ class Session:
         if self._kept is None:
             return "nothing was written"
         return f"step {self._kept} is kept in {shown(self.place.path)}, --resume goes on from it"
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with replacing(path) as file:
-        file.write(json.dumps(content, indent=2, allow_nan=False).encode() + b"\n")

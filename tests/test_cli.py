@@ -315,6 +315,20 @@ def test_output_into_a_closed_pipe_gets_one_line_and_keeps_the_run(folder, flags
     assert (folder / "runs" / "waves-hashgrid" / "metrics.json").is_file()
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_standard_output_is_named(tmp_path, unbuffered):
+    line = [sys.executable, "-m", "fields", "models"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            line, cwd=tmp_path, env=env, stdout=full,
+            stderr=subprocess.PIPE, text=True, timeout=100, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    said = "fields: standard output cannot be written: No space left on device"
+    assert one_line(done.stderr) == said
+
+
 def test_errors_into_a_closed_pipe_do_not_stop_a_fit(folder):
     line = [sys.executable, "-m", "fields", "fit", "waves.png", "--steps=5", "--json", *SMALL]
     reader, writer = os.pipe()

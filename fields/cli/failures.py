@@ -1,21 +1,21 @@
 """Whatever goes wrong becomes one line on stderr and an exit status."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
+from typing import TextIO
 
 from fields.errors import Cancelled, FieldsError, Interrupted, SettingError
 
 TRACEBACK_VARIABLE = "FIELDS_TRACEBACK"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def status_of(command: Callable[[], None]) -> int:
     """Run a command; its exit status."""
     status = _status_of(command)
-    try:
-        if sys.stderr is not None:
-            sys.stderr.flush()
-    except (OSError, ValueError):
+    if not _is_written(sys.stderr):
         _drop(2)
     return status
 
@@ -44,6 +44,10 @@ def _status_of(command: Callable[[], None]) -> int:
         return _say(f"this locale cannot name {name}; set LC_ALL=C.UTF-8", 2)
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
+        # Files are written by name. An unbuffered stream keeps nothing that could be tried again.
+        if not name and (error.errno in _FULL or not _is_written(sys.stdout)):
+            _drop(1)
+            name = "standard output cannot be written: "
         return _say(f"{name}{error.strerror or error}", 2)
     except ImportError as error:
         return _say(str(error), 2)
@@ -59,6 +63,16 @@ def _unexpected(error: Exception) -> int:
         return _say("memory is used up; try a smaller --size, --size-kb or --downscale 2", 2)
     where = f"set {TRACEBACK_VARIABLE}=1 to see where"
     return _say(f"internal error, {type(error).__name__}: {text}; {where}", 1)
+
+
+def _is_written(stream: TextIO | None) -> bool:
+    """Whether what a stream still holds can be written: it cannot be, where writing has failed."""
+    try:
+        if stream is not None:
+            stream.flush()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _say(line: str, status: int) -> int:

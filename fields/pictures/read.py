@@ -8,6 +8,7 @@ import numpy as np
 
 from fields.errors import FieldsError
 from fields.pictures import exr, png, radiance, tiff, with_pillow
+from fields.pictures.damage import damage
 from fields.pictures.naming import likely_path, plain, shown, stem
 from fields.pictures.orientation import upright
 from fields.pictures.picture import DTYPES, Decoded, Picture, Unreadable
@@ -50,11 +51,8 @@ def read_picture(source, *, max_megapixels: float | None = None) -> Picture:
             ) from None
         except Exception as error:  # decoders raise all sorts when the bytes are not what they say
             if isinstance(error, OSError) and error.errno:  # not a decoder but the system
-                raise FieldsError(f"{shown(path)} cannot be read: {_first_line(error)}") from None
-            raise FieldsError(
-                f"{shown(path)} is damaged or cut short; copy or download it again "
-                f"({_first_line(error)})"
-            ) from None
+                raise FieldsError(f"{shown(path)} cannot be read: {error.strerror}") from None
+            raise FieldsError(f"{shown(path)} {damage(error)}") from None
     return Picture(pixels, stem(path), header.format, decoded.icc)
 
 
@@ -118,8 +116,3 @@ def _require_sound(pixels: np.ndarray) -> None:
             f"holds {count} {values} NaN or infinite, the first at x={first[0]}, y={first[1]}; "
             "replace them by finite numbers"
         )
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return plain(lines[0].strip()[:120])

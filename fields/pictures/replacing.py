@@ -12,14 +12,15 @@ from fields.pictures.naming import shown
 
 
 @contextlib.contextmanager
-def replacing(path) -> Iterator[BinaryIO]:
+def replacing(path, known_as=None) -> Iterator[BinaryIO]:
     """An open binary file, readable too, that takes the name `path` once the block has ended well.
 
     The bytes are on the disk before the rename; what was at `path` stays until then, and stays for
     good if the block raises. A symbolic link is followed. The mode is that of the file replaced,
-    or what the umask gives. Raises FieldsError, one line, if the system refuses.
+    or what the umask gives. Raises FieldsError, one line, if the system refuses; `known_as` is what
+    it calls the file, where the user knows it by another name than `path`.
     """
-    name, temporary = shown(path), None
+    name, temporary = shown(path if known_as is None else known_as), None
     try:
         target = os.path.realpath(os.fsdecode(path))
         mode = _mode(target, name)
