@@ -49,8 +49,8 @@ class Checkpoint:
         by_steps = steps >= (stop.steps or math.inf)
         more = f"--steps {2 * steps}" if by_steps else f"--seconds {math.ceil(2 * seconds)}"
         return (
-            f"the run is at {steps:,} steps ({duration(seconds)}) and no more is asked for; to go on"
-            f" give more, such as {more}"
+            f"the run is at {steps:,} steps ({duration(seconds)}) and no more is asked for;"
+            f" to go on give more, such as {more}"
         )
 
     def restore(self, step: Step) -> None:
