@@ -27,6 +27,17 @@ def grids(dtype: torch.dtype) -> None:
         (values.sum() + jacobian.sum()).backward()
 
 
+def planes(dtype: torch.dtype) -> None:
+    """Forward and backward in each dimension, values and jacobian, summed and side by side."""
+    for dim, combine in itertools.product((2, 3, 4), ("sum", "concatenation")):
+        for spec in (ops.PlaneSpec(combine), ops.PlaneSpec(combine, False, "zeros")):
+            coords = leaf(65, dim, dtype=dtype)
+            table = leaf(ops.NUM_PLANES[dim], 5, 5, 7, dtype=dtype)
+            ops.triplane(coords, table, spec).sum().backward()
+            values, jacobian = ops.triplane_with_grad(coords, table, spec)
+            (values.sum() + jacobian.sum()).backward()
+
+
 def networks(precisions: tuple[str, ...]) -> None:
     """Every width and arithmetic, fused and layer by layer, with and without slopes kept."""
     for width, precision in itertools.product((20, 64, 128, 160), precisions):
@@ -77,6 +88,8 @@ def main() -> None:
     with torch.device(device):
         grids(torch.float32)
         grids(torch.float64)
+        planes(torch.float32)
+        planes(torch.float64)
         networks(precisions)
         fields(precisions)
         for pixels in (torch.rand(7, 5, 3), torch.zeros(1, 1, 1, dtype=torch.uint8)):

@@ -3,8 +3,9 @@
 `spec` is anything with the attributes of ops.PlaneSpec.
 """
 
+import functools
 import itertools
-import math
+import operator
 
 import torch
 
@@ -18,7 +19,7 @@ def combine(features, how):
     """[P] tensors [N, C] -> [N, C] or [N, P C]."""
     if how == "concatenation":
         return torch.cat(features, 1)
-    return sum(features) if how == "sum" else math.prod(features)
+    return functools.reduce(operator.add if how == "sum" else operator.mul, features)
 
 
 def by_grid_sample(coords, planes, spec):
@@ -49,7 +50,7 @@ def triplane(coords, planes, spec):
     cell = position.detach().floor()
     upper = position - cell
     for plane, (a, b) in zip(planes, axis_pairs(coords.shape[1]), strict=True):
-        total = 0
+        total = torch.zeros(len(coords), planes.shape[3], dtype=planes.dtype)
         for i, j in itertools.product((0, 1), repeat=2):
             column, row = (cell[:, a] + i).long(), (cell[:, b] + j).long()
             inside = (column >= 0) & (column < resolution) & (row >= 0) & (row < resolution)

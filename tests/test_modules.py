@@ -1,4 +1,4 @@
-"""HashGrid, HashGridEncoding and MLP behave as torch modules do: copied, cast, compiled, forked."""
+"""HashGrid, the encodings and MLP behave as torch modules do: copied, cast, compiled, forked."""
 
 import copy
 import io
@@ -26,11 +26,15 @@ def encoding(seed=0):
     return fields.HashGridEncoding(**GRID, seed=seed)
 
 
+def planes(seed=0):
+    return fields.TriPlaneEncoding(2, resolution=8, channels=4, seed=seed)
+
+
 def mlp(seed=0):
     return fields.MLP(2, 3, width=32, bias=True, seed=seed)
 
 
-MAKERS = [hash_grid, encoding, mlp]
+MAKERS = [hash_grid, encoding, planes, mlp]
 each = pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 
 
@@ -412,8 +416,8 @@ def test_compiled_in_one_graph_it_equals_eager(make):
 
 @pytest.mark.parametrize(
     "module",
-    [fields.HashGrid(3), fields.HashGridEncoding(2), fields.MLP(2, 3)],
-    ids=["field", "encoding", "mlp"],
+    [fields.HashGrid(3), fields.HashGridEncoding(2), fields.TriPlaneEncoding(2), fields.MLP(2, 3)],
+    ids=["field", "encoding", "planes", "mlp"],
 )
 def test_a_wrong_last_dimension_is_refused_in_one_line(module):
     for wrong in (torch.rand(2, 3), torch.tensor(1.0)):

@@ -14,13 +14,28 @@ from fields import ops
 TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-12}
 
 dims = pytest.mark.parametrize("dim", [2, 3, 4])
-channel_counts = pytest.mark.parametrize("channels", [1, 4, 16, 29])
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["f32", "f64"])
 combines = pytest.mark.parametrize("combine", ["sum", "product", "concatenation"])
-layouts = pytest.mark.parametrize(
-    "layout",
-    [(True, "border"), (False, "border"), (True, "zeros"), (False, "zeros")],
-    ids=["corners", "pixels", "corners-zeros", "pixels-zeros"],
+LAYOUTS = {
+    "corners": (True, "border"),
+    "pixels": (False, "border"),
+    "corners-zeros": (True, "zeros"),
+    "pixels-zeros": (False, "zeros"),
+}
+layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+# Channels that fill registers and that leave a rest, each layout at least once.
+layouts_and_channels = pytest.mark.parametrize(
+    ("layout", "channels"),
+    [
+        (LAYOUTS[name], channels)
+        for name, channels in (
+            ("corners", 1),
+            ("corners", 16),
+            ("pixels", 8),
+            ("corners-zeros", 4),
+            ("pixels-zeros", 29),
+        )
+    ],
 )
 
 
@@ -60,11 +75,10 @@ def gradients(function, coords, planes, spec, weights=None):
 
 @pytest.mark.kernel
 @dims
-@channel_counts
+@layouts_and_channels
 @combines
-@layouts
 @dtypes
-def test_features_equal_grid_sample(dim, channels, combine, layout, dtype):
+def test_features_equal_grid_sample(dim, layout, channels, combine, dtype):
     spec = ops.PlaneSpec(combine, *layout)
     coords, planes = make_case(dim, spec, channels, dtype)
     edges = torch.tensor(list(product([0.0, 0.5, 1.0, 0.03], repeat=dim)), dtype=dtype)
@@ -76,11 +90,10 @@ def test_features_equal_grid_sample(dim, channels, combine, layout, dtype):
 
 @pytest.mark.kernel
 @dims
-@channel_counts
+@layouts_and_channels
 @combines
-@layouts
 @dtypes
-def test_gradients_equal_those_of_the_twin(dim, channels, combine, layout, dtype):
+def test_gradients_equal_those_of_the_twin(dim, layout, channels, combine, dtype):
     spec = ops.PlaneSpec(combine, *layout)
     coords, planes = make_case(dim, spec, channels, dtype)
     expected = gradients(reference.triplane, coords.double(), planes.double(), spec)
@@ -90,13 +103,12 @@ def test_gradients_equal_those_of_the_twin(dim, channels, combine, layout, dtype
 
 @pytest.mark.kernel
 @dims
+@layouts_and_channels
 @combines
-@layouts
 @dtypes
-@pytest.mark.parametrize("channels", [1, 5, 16])
-def test_the_jacobian_and_its_backward_equal_the_twin(dim, combine, layout, dtype, channels):
+def test_the_jacobian_and_its_backward_equal_the_twin(dim, layout, channels, combine, dtype):
     spec = ops.PlaneSpec(combine, *layout)
-    coords, planes = make_case(dim, spec, channels, dtype, count=70)
+    coords, planes = make_case(dim, spec, channels, dtype, count=67)
     expected = gradients(reference.triplane_with_grad, coords.double(), planes.double(), spec)
     actual = gradients(ops.triplane_with_grad, coords, planes, spec)
     for ours, twin in zip(actual, expected, strict=True):
@@ -205,7 +217,7 @@ def test_opcheck(dtype, requires_grad, summed):
     namespace = torch.ops.fields
     torch.library.opcheck(namespace.triplane.default, (coords, planes, *layout))
     torch.library.opcheck(namespace.triplane_with_grad.default, (coords, planes, *layout))
-    for need in ((True, True), (True, False), (False, True)):
+    for need in ((True, True), (False, True)):
         torch.library.opcheck(
             namespace.triplane_backward.default, (grad, coords, planes, *layout, *need)
         )
@@ -248,7 +260,8 @@ def test_what_lies_beyond_the_outermost_centres():
     ):
         assert ops.triplane(coords, planes, spec).flatten().tolist() == expected
         _, jacobian = ops.triplane_with_grad(coords, planes, spec)
-        # Half a texel from 1 to a half: two texels' worth of slope at a scale of four texels.
+        # From 1 to a half within half a texel, of which four cross the cube; half of that where y
+        # lies on a face too.
         slopes = [4, 2, -4, 4] if expected[0] == 0.5 else [0, 0, 0, 0]
         assert jacobian[:, 0, 0].tolist() == slopes
 
