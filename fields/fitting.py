@@ -1,6 +1,7 @@
 """`fields.fit`: from a source to a run folder."""
 
 import contextlib
+import dataclasses
 import math
 import os
 import time
@@ -16,6 +17,8 @@ from fields import catalogue, checkpoint, device, folder, ops, progress, resumin
 from fields.configs import Config
 from fields.errors import FieldsError
 from fields.folder import RunFolder
+from fields.fresh.options import Fresh
+from fields.fresh.search import Search, search
 from fields.loop import Standing
 from fields.pictures import SAMPLES, Picture, read_picture
 from fields.pictures.naming import shown
@@ -49,6 +52,7 @@ def fit(
     batch: int | None = None,
     rate: float | None = None,
     loss: str | Callable[[Tensor, Tensor], Tensor] | None = None,
+    fresh: bool | Fresh | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Run:
@@ -72,6 +76,8 @@ def fit(
         batch: samples of a step.
         rate: learning rate.
         loss: l2, l1, or a function of values [N, C] and targets [N, C].
+        fresh: whether FreSh chooses the frequency of the model, or a Fresh that says how; by
+            default it does where the model has one and `options` do not name it.
         progress: shows where the fit stands; by default a bar on a terminal or in a notebook.
         options: of the model, by the names of its Config.
 
@@ -95,6 +101,7 @@ def fit(
         batch=batch,
         rate=rate,
         loss=loss,
+        fresh=fresh,
     )
     return carry_out(request, source, progress, time.perf_counter())
 
@@ -131,6 +138,8 @@ def carry_out(
             "kernels": _kernels(choice.device),
             "threads": threads,
         }
+        if begin.fresh:
+            facts["fresh"] = begin.fresh
         for line in _announcement(begin, signal, facts, choice.reason):
             reporter.say(line)
         session = Session(
@@ -152,7 +161,8 @@ def carry_out(
 
 @dataclass
 class _Beginning:
-    """What a session begins with; `held` is the checkpoint that it goes on from."""
+    """What a session begins with; `held` is the checkpoint that it goes on from, `found` what
+    FreSh found."""
 
     field: nn.Module
     config: Config | None
@@ -160,6 +170,14 @@ class _Beginning:
     loss: str | steps.Loss
     place: RunFolder
     held: resuming.Checkpoint | None = None
+    found: Search | None = None
+
+    @property
+    def fresh(self) -> dict[str, Any] | None:
+        """What a search found, now or when the run began."""
+        if self.found:
+            return self.found.as_dict()
+        return self.held.fresh if self.held else None
 
     @property
     def loss_name(self) -> str:
@@ -170,6 +188,11 @@ class _Beginning:
 def _new(request: Request, signal: PictureSignal) -> _Beginning:
     extra = checkpoint.HEADER_BYTES + len(signal.picture.icc or b"")
     config = request.config_for(signal.channels, signal.shape, extra)
+    found = None
+    if request.search:
+        assert config is not None
+        found = search(signal.pixels, config, request.search)
+        config = dataclasses.replace(config, **{found.setting: found.chosen})
     field = request.module
     if field is None:
         assert config is not None
@@ -180,7 +203,7 @@ def _new(request: Request, signal: PictureSignal) -> _Beginning:
         else folder.new(request.place, overwrite=request.overwrite)
     )
     plan = request.plan(math.prod(signal.shape))
-    return _Beginning(field, config, plan, request.loss or signal.loss, place)
+    return _Beginning(field, config, plan, request.loss or signal.loss, place, found=found)
 
 
 def _resumed(request: Request, signal: PictureSignal) -> _Beginning:
@@ -264,6 +287,8 @@ def _announcement(
     model = checkpoint.describe_model(begin.field, begin.config)["model"]
     count = sum(parameter.numel() for parameter in begin.field.parameters())
     yield f"{signal.name} ({signal}) -> {model}, {count:,} parameters"
+    if begin.found:
+        yield str(begin.found)
     threads = f"{facts['threads']} thread{'s' if facts['threads'] != 1 else ''}"
     where = f"{threads}, {facts['kernels']}" if facts["device"] == "cpu" else "cuda"
     since = ""

@@ -12,6 +12,7 @@ from fields import plan as plans
 from fields.configs import Config, TooSmall, settings
 from fields.device import DEVICES
 from fields.errors import FieldsError, either, flag
+from fields.fresh.options import Fresh, no_frequency
 from fields.plan import Plan, Stop
 
 LOSSES = ("l2", "l1")
@@ -43,6 +44,7 @@ class Request:
     batch: int | None = None
     rate: float | None = None
     loss: "str | Callable | None" = None
+    fresh: "bool | Fresh | None" = None
 
     def __post_init__(self):
         if self.resume and self.overwrite:
@@ -66,6 +68,7 @@ class Request:
             raise FieldsError(f"{what} is for a model named; set it where you make your own")
         if not self._is_module and not isinstance(self.model, Config):
             self.check_options(catalogue.find(self.model or DEFAULT_MODEL).config)
+        self._check_fresh()
 
     @property
     def _is_module(self) -> bool:
@@ -106,6 +109,49 @@ class Request:
         if self.loss is None or isinstance(self.loss, str):
             return self.loss
         return getattr(self.loss, "__qualname__", type(self.loss).__qualname__)
+
+    @property
+    def search(self) -> Fresh | None:
+        """How FreSh looks for the frequency of a new field; None where it does not look.
+
+        Without a word it looks where the model has a frequency that nobody gave.
+        """
+        if self.resume or self.fresh is False:
+            return None
+        if self.fresh is not None:
+            return self.fresh if isinstance(self.fresh, Fresh) else Fresh()
+        if self._is_module or isinstance(self.model, Config):
+            return None
+        config = self._example
+        tunable = config.is_tunable and config.frequency not in self.options
+        return Fresh() if tunable else None
+
+    @property
+    def _example(self) -> Config:
+        """A configuration of the model that was named or given, for no signal in particular."""
+        if isinstance(self.model, Config):
+            return replace(self.model, **self.options)
+        return catalogue.find(self.model or DEFAULT_MODEL).config(1, **self.options)
+
+    def _check_fresh(self) -> None:
+        """FieldsError where a search was asked for that makes no sense."""
+        if self.fresh is None or self.fresh is False:
+            return
+        if not isinstance(self.fresh, (bool, Fresh)):
+            raise FieldsError(f"fresh must be True, False or a Fresh, got {self.fresh!r}")
+        if self.resume:
+            raise FieldsError(
+                "--resume goes on with the frequency of the run; leave FreSh's flags away"
+            )
+        if self._is_module:
+            raise FieldsError("FreSh chooses a frequency for a model named, not for your own")
+        config = self._example
+        if config.frequency is None or not config.is_tunable:
+            raise FieldsError(no_frequency(config))
+        if config.frequency in self.options:
+            given = f"{flag(config.frequency)} {self.options[config.frequency]:g}"
+            raise FieldsError(f"{given} is what FreSh would choose; give one of the two")
+        (self.fresh if isinstance(self.fresh, Fresh) else Fresh()).candidates_of(config)
 
     def plan(self, samples: int = 0) -> Plan:
         """The plan of a new fit to a signal of so many samples."""

@@ -20,13 +20,13 @@ LAYERS = [
     ["ops"],
     ["encodings", "mlp"],
     ["models", "signals"],
-    ["steps", "loop"],
+    ["fresh", "steps", "loop"],
     ["session"],
     ["fitting"],
     ["bench"],
     ["cli"],
 ]
-TORCH_FREE = ["errors", "grid_levels", "configs", "catalogue", "pictures"]
+TORCH_FREE = ["errors", "grid_levels", "configs", "catalogue", "pictures", "fresh.options"]
 
 
 def module_name(path):

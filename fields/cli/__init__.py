@@ -15,6 +15,7 @@ VERBS = {
     "eval": "score a fitted field against its source",
     "info": "what a run holds",
     "models": "the models that can be fitted",
+    "spectrum": "how FreSh chooses a frequency for a picture, drawn",
     "doctor": "what is active on this machine, and why not more",
     "bench": "measure the kernels, or the fit of pictures",
 }
@@ -54,7 +55,7 @@ def _dispatch(arguments: list[str]) -> None:
 
 
 def _overview() -> str:
-    lines = [f"  {verb:8} {summary}" for verb, summary in VERBS.items()]
+    lines = [f"  {verb:9} {summary}" for verb, summary in VERBS.items()]
     return "\n".join(
         [
             "usage: fields COMMAND ...",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fields import catalogue
+from fields.cli.fresh import add_flags, wanted
 from fields.cli.parser import Parser, number, whole
 from fields.configs import settings
 from fields.errors import FieldsError
@@ -35,7 +36,8 @@ def _request(arguments: Sequence[str]) -> tuple[Request, str, bool]:
     values = vars(parsed)
     options = {k.partition(":")[2]: values.pop(k) for k in list(values) if k.startswith("option:")}
     source, as_json = values.pop("source"), values.pop("json")
-    return Request(options=options, **values), source, as_json
+    fresh = wanted(values)
+    return Request(options=options, fresh=fresh, **values), source, as_json
 
 
 def _model(arguments: Sequence[str]) -> str | None:
@@ -78,6 +80,7 @@ def _parser(model: catalogue.Model) -> Parser:
     for item in settings(model.config):
         if item.flag:
             parser.add_setting(group, item)
+    add_flags(parser, model.config, switch=True)
     return parser
 
 

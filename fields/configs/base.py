@@ -103,6 +103,11 @@ class Config:
             object.__setattr__(self, item.name, item.check(getattr(self, item.name)))
 
     @property
+    def is_tunable(self) -> bool:
+        """Whether `frequency` matters, with these settings."""
+        return self.frequency is not None
+
+    @property
     def parameters(self) -> int:
         """Number of trained values, without building the module."""
         raise NotImplementedError

@@ -30,6 +30,10 @@ class FourierConfig(NetworkConfig):
     )
 
     @property
+    def is_tunable(self) -> bool:
+        return self.encoding == "gaussian"
+
+    @property
     def rows(self) -> int:
         """Frequencies in all, each a vector of `dim` numbers."""
         return self.frequencies if self.encoding == "gaussian" else self.octaves * self.dim

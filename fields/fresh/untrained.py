@@ -1,0 +1,58 @@
+"""The spectra of untrained fields."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from fields import catalogue
+from fields.configs import Config, settings
+from fields.fresh.spectrum import spectrum
+
+# Each layer is initialised so that its outputs have the same distribution at any width; only how
+# much one initialisation varies around it depends on the width, and little from here on.
+WIDTH = 64
+MOST_POINTS = 1 << 18  # asked at once
+
+
+def spectra(
+    config: Config,
+    candidates: tuple[float, ...],
+    initialisations: int,
+    side: int,
+    bins: int,
+    quadrants: str,
+    device: torch.device,
+) -> Tensor:
+    """[candidates, initialisations, bins], each row adding up to one; NaN where an output is even.
+
+    Initialisation i has the seed of the configuration plus i, for every candidate. The fields are
+    asked at the centres of a grid of `side` cells along every axis.
+    """
+    assert config.frequency is not None
+    points = grid(config.dim, side, device)
+    result = torch.full((len(candidates), initialisations, bins), torch.nan, dtype=torch.float64)
+    for i, candidate in enumerate(candidates):
+        for j in range(initialisations):
+            seed = (config.seed + j) % 2**31
+            own = replace(config, **{config.frequency: candidate}, seed=seed)
+            field = catalogue.build(own).to(device).eval()
+            with torch.inference_mode():
+                values = torch.cat([field(part) for part in points.split(MOST_POINTS)])
+            found = spectrum(values.reshape(*[side] * config.dim, -1), bins, quadrants)
+            if found is not None:
+                result[i, j] = found
+    return result
+
+
+def grid(dim: int, side: int, device: torch.device) -> Tensor:
+    """[side ** dim, dim], the centres of cells; the first coordinate runs fastest."""
+    centres = (torch.arange(side, device=device, dtype=torch.float64) + 0.5) / side
+    axes = torch.meshgrid(*[centres.float()] * dim, indexing="ij")
+    return torch.stack(axes[::-1], -1).reshape(-1, dim)
+
+
+def narrow(config: Config) -> Config:
+    """The configuration with no more than WIDTH neurons a layer."""
+    widths = [item for item in settings(config) if item.name == "width"]
+    return replace(config, width=min(config.width, WIDTH)) if widths else config  # pyright: ignore
