@@ -226,7 +226,7 @@ def test_a_name_that_is_no_utf8_is_written_and_read(tmp_path):
 
 def test_output_format_goes_by_the_suffix_in_any_case():
     assert output_format("a/b.c.JPeG") == "jpeg"
-    with pytest.raises(FieldsError, match=r"use one of \.png \.jpg"):
+    with pytest.raises(FieldsError, match=r"end it in \.png, \.jpg"):
         output_format("a.svg")
 
 
