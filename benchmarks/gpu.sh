@@ -31,7 +31,7 @@ nvcc --version | tail -n 2 | head -n 1
 "$PYTHON" -c 'import sys, torch; print("Python", sys.version.split()[0], "torch", torch.__version__)'
 
 part build "$PYTHON" setup.py --quiet build_ext --inplace
-part tests "$PYTHON" -m pytest -q -p no:cacheprovider tests/test_cuda.py
+part tests "$PYTHON" -m pytest -q -p no:cacheprovider tests/test_cuda*.py
 part memcheck sanitize memcheck
 part racecheck sanitize racecheck
 part benchmark "$PYTHON" benchmarks/gpu_benchmark.py
