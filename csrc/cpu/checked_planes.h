@@ -22,4 +22,20 @@ inline PlaneShape checked_planes(const Tensor& coords, const Tensor& planes, boo
           static_cast<int>(channels), sum};
 }
 
+// Calls body(zero, dim) with a zero of the tensor's dtype and its dimensions as a constant.
+template <class Body>
+void with_type(const Tensor& coords, const Body& body) {
+  const auto with_dim = [&](auto zero) {
+    switch (coords.size(1)) {
+      case 2:
+        return body(zero, std::integral_constant<int, 2>{});
+      case 3:
+        return body(zero, std::integral_constant<int, 3>{});
+      default:
+        return body(zero, std::integral_constant<int, 4>{});
+    }
+  };
+  is_double(coords) ? with_dim(0.0) : with_dim(0.0f);
+}
+
 }  // namespace fields

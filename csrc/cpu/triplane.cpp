@@ -9,22 +9,6 @@
 namespace fields {
 namespace {
 
-// Calls body(zero, dim) with a zero of the tensor's dtype and its dimensions as a constant.
-template <class Body>
-void with_type(const Tensor& coords, const Body& body) {
-  const auto with_dim = [&](auto zero) {
-    switch (coords.size(1)) {
-      case 2:
-        return body(zero, std::integral_constant<int, 2>{});
-      case 3:
-        return body(zero, std::integral_constant<int, 3>{});
-      default:
-        return body(zero, std::integral_constant<int, 4>{});
-    }
-  };
-  is_double(coords) ? with_dim(0.0) : with_dim(0.0f);
-}
-
 void forward(const PlaneShape& shape, const Tensor& coords, const Tensor& planes,
              const Tensor& features, const Tensor* jacobian) {
   const int64_t samples = coords.size(0);
