@@ -1,0 +1,47 @@
+"""The modules that every test of modules goes over, and how they are made."""
+
+import pytest
+import torch
+
+import fields
+
+GRID = {"num_levels": 4, "log2_table_size": 8, "base_resolution": 4, "growth": 1.6}
+
+
+def hash_grid(seed=0, **settings):
+    return fields.HashGrid(3, **GRID, width=32, seed=seed, **settings)
+
+
+def encoding(seed=0):
+    return fields.HashGridEncoding(**GRID, seed=seed)
+
+
+def planes(seed=0):
+    return fields.TriPlaneEncoding(2, resolution=8, channels=4, seed=seed)
+
+
+def mlp(seed=0):
+    return fields.MLP(2, 3, width=32, bias=True, seed=seed)
+
+
+MAKERS = [hash_grid, encoding, planes, mlp]
+
+
+each = pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+
+
+def trained(make, seed=0):
+    """A module whose table is of order one, as after a fit: outputs are of order one too."""
+    module = make(seed)
+    if hasattr(module, "table"):
+        module.table.data.mul_(1e4)
+    return module
+
+
+def points(*shape, seed=1):
+    return torch.rand(*shape, 2, generator=torch.Generator().manual_seed(seed))
+
+
+def squared_grads(module, output):
+    """Gradients of the mean square of an output by the parameters."""
+    return torch.autograd.grad(output.square().mean(), list(module.parameters()))
