@@ -9,6 +9,7 @@ from fields import extension
 from fields.ops.hash_grid import hash_grid, hash_grid_with_grad
 from fields.ops.mlp import grid_mlp, mlp
 from fields.ops.modulation import ModulationSpec, modulate
+from fields.ops.rbf import RbfSpec, grid_rbf, grid_rbf_step, rbf, rbf_with_grad
 from fields.ops.specs import ACTIVATIONS, PRECISIONS, GridSpec, MlpSpec
 from fields.ops.training import (
     LOSSES,
@@ -32,14 +33,19 @@ __all__ = [
     "MlpSpec",
     "ModulationSpec",
     "PlaneSpec",
+    "RbfSpec",
     "adam_step",
     "fma_peak",
     "grid_mlp",
     "grid_mlp_step",
+    "grid_rbf",
+    "grid_rbf_step",
     "hash_grid",
     "hash_grid_with_grad",
     "mlp",
     "modulate",
+    "rbf",
+    "rbf_with_grad",
     "sample_pixels",
     "step_workspace",
     "triplane",

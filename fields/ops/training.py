@@ -33,6 +33,42 @@ def _workspace_shape(table: Tensor, dim: int, grid: GridSpec) -> tuple[int, int]
     return slots, numbers + numbers // 64 + 32
 
 
+def check_step(
+    coords: Tensor,
+    targets: Tensor,
+    table: tuple[Tensor, Tensor, Tensor],
+    params: tuple[Tensor, Tensor, Tensor],
+    workspace: Tensor,
+    grid: GridSpec,
+    *,
+    channels: int,
+    num_params: int,
+    step: int,
+    loss: str,
+) -> None:
+    """What a fused step of a grid with any decoder is given fits together."""
+    check_grid(coords, table[0], grid)
+    for name, state in (("table", table), ("params", params)):
+        for suffix, tensor in zip(("", "_m", "_v"), state, strict=True):
+            float32_state(name + suffix, tensor, state[0])
+    shape("params", params[0], (num_params,))
+    shape("targets", targets, (coords.shape[0], channels))
+    alike("coords", coords, "targets", targets)
+    slots, numbers = _workspace_shape(table[0], coords.shape[1], grid)
+    check(
+        workspace.dim() == 2 and workspace.shape[0] >= slots and workspace.shape[1] == numbers,
+        f"workspace must be [{slots}, {numbers}], got {tuple(workspace.shape)};"
+        " make it with step_workspace",
+    )
+    float32_state("workspace", workspace, workspace)
+    check(
+        workspace.device == table[0].device,
+        f"workspace is on {workspace.device} but table on {table[0].device}; move one",
+    )
+    in_range("step", step, 1, 2**53)
+    one_of("loss", loss, LOSSES)
+
+
 def grid_mlp_step(
     coords: Tensor,
     targets: Tensor,
@@ -72,26 +108,18 @@ def grid_mlp_step(
 
     Not differentiable; the tensors of `table` and `params` must be contiguous float32.
     """
-    check_grid(coords, table[0], grid)
-    for name, state in (("table", table), ("params", params)):
-        for suffix, tensor in zip(("", "_m", "_v"), state, strict=True):
-            float32_state(name + suffix, tensor, state[0])
-    shape("params", params[0], (mlp.num_params(grid.num_levels * table[0].shape[1]),))
-    shape("targets", targets, (coords.shape[0], mlp.channels))
-    alike("coords", coords, "targets", targets)
-    slots, numbers = _workspace_shape(table[0], coords.shape[1], grid)
-    check(
-        workspace.dim() == 2 and workspace.shape[0] >= slots and workspace.shape[1] == numbers,
-        f"workspace must be [{slots}, {numbers}], got {tuple(workspace.shape)};"
-        " make it with step_workspace",
+    check_step(
+        coords,
+        targets,
+        table,
+        params,
+        workspace,
+        grid,
+        channels=mlp.channels,
+        num_params=mlp.num_params(grid.num_levels * table[0].shape[1]),
+        step=step,
+        loss=loss,
     )
-    float32_state("workspace", workspace, workspace)
-    check(
-        workspace.device == table[0].device,
-        f"workspace is on {workspace.device} but table on {table[0].device}; move one",
-    )
-    in_range("step", step, 1, 2**53)
-    one_of("loss", loss, LOSSES)
     return _ops.grid_mlp_step(
         coords.contiguous(),
         targets.contiguous(),
