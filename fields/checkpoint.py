@@ -204,9 +204,9 @@ def _build(path: Path, content: Mapping[str, Any], values: int) -> nn.Module:
     except FieldsError as error:
         raise FieldsError(f"{shown(path)} cannot be built: {error}") from None
     # Before memory is taken: a file may claim any size.
-    if config.parameters != values:
+    if config.stored != values:
         raise FieldsError(
             f"{shown(path)} holds {values:,} values, its configuration describes"
-            f" {config.parameters:,}"
+            f" {config.stored:,}"
         )
     return catalogue.build(config)

@@ -112,6 +112,11 @@ class Config:
         """Number of trained values, without building the module."""
         raise NotImplementedError
 
+    @property
+    def stored(self) -> int:
+        """Numbers that a file holds: the trained ones and what the field keeps beside them."""
+        return self.parameters
+
     @classmethod
     def for_signal(
         cls: type[C],

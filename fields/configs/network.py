@@ -29,11 +29,6 @@ class NetworkConfig(Config):
         sizes = [self.inputs, *[self.width] * self.depth, self.channels]
         return sum((into + 1) * out for into, out in itertools.pairwise(sizes))
 
-    @property
-    def stored(self) -> int:
-        """Numbers that a file holds: the trained ones and what the field keeps beside them."""
-        return self.parameters
-
     @classmethod
     def for_signal(
         cls: type[N],
