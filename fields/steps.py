@@ -135,8 +135,8 @@ class AutogradStep:
 class HashGridStep:
     """A hash grid with its MLP and a standard loss: all but the batch is one op.
 
-    The same step as AutogradStep's (tests/test_fit.py), without a tape and without touching memory
-    for anything but the table.
+    The same step as AutogradStep's (tests/test_steps.py), without a tape and without touching
+    memory for anything but the table.
     """
 
     def __init__(self, field: HashGrid, signal: Signal, plan: Plan, loss: str):
