@@ -214,15 +214,24 @@ def test_of_equal_candidates_the_first_is_taken():
 
 def test_by_default_narrow_fields_are_asked_at_few_points(monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        untrained,
-        "spectra",
-        lambda config, *rest: asked.append((config, rest[2])) or torch.ones(1, 10, 64),
-    )
-    config, signal = SirenConfig(1, width=256), noise(300, 400, 1)
-    search(signal, config, Fresh(candidates=(30,)))
-    search(signal, config, Fresh(candidates=(30,), published=True))
-    assert [(own.width, side) for own, side in asked] == [(64, 128), (256, 300)]
+
+    def spectra(config, candidates, initialisations, *, side, bins, **rest):
+        asked.append((config.width, side, len(candidates), list(initialisations)))
+        # The nearer to the last candidate, the nearer to a lonely first bin.
+        shares = torch.tensor([1 / candidate for candidate in candidates], dtype=torch.float64)
+        row = torch.stack([1 - shares, shares], -1)[:, None].expand(-1, len(initialisations), -1)
+        return torch.cat([row, torch.zeros(*row.shape[:2], bins - 2)], -1)
+
+    monkeypatch.setattr(untrained, "spectra", spectra)
+    config, signal = SirenConfig(1, width=256), waves(0, 1, 300)
+    options = {"candidates": tuple(range(2, 22))}
+    assert search(signal, config, Fresh(**options)).chosen == 21
+    assert search(signal, config, Fresh(**options, published=True)).chosen == 21
+    assert asked == [
+        (64, 128, 20, [0, 1, 2]),
+        (64, 128, 5, [3, 4, 5, 6, 7, 8, 9]),
+        (256, 300, 20, list(range(10))),
+    ]
 
 
 @pytest.mark.parametrize("dim", [1, 3])

@@ -33,7 +33,7 @@ def console() -> Console:
 def kernels(result: Result) -> None:
     """Rates, ratios and shares of `fields bench kernels`, each with its quartiles."""
     out = console()
-    _heading(out, result)
+    heading(out, result)
     for work, group in groupby(result["rows"], key=lambda row: row["work"]):
         rows = list(group)
         if "multiply_adds_per_second" in rows[0]:
@@ -63,7 +63,7 @@ def kernels(result: Result) -> None:
 def image(result: Result) -> None:
     """Seconds and scores of `fields bench image`."""
     out = console()
-    _heading(out, result)
+    heading(out, result)
     targets = sorted({row["target"] for row in result["rows"] if "target" in row})
     budgets = sorted({row["budget"] for row in result["rows"] if "budget" in row})
     table = Table()
@@ -118,7 +118,7 @@ def _spread(row: Row, name: str, scale: float = 1.0) -> str:
     return f"{median:.{digits}f} ({q1:.{digits}f}-{q3:.{digits}f})"
 
 
-def _heading(out: Console, result: Result) -> None:
+def heading(out: Console, result: Result) -> None:
     machine = result["machine"]
     out.print(
         f"{machine['cpu']}, {machine['threads']} threads, {machine['kernels']} kernels,"

@@ -18,7 +18,7 @@ MOST_POINTS = 1 << 18  # asked at once
 def spectra(
     config: Config,
     candidates: tuple[float, ...],
-    initialisations: int,
+    initialisations: range,
     side: int,
     bins: int,
     quadrants: str,
@@ -26,15 +26,16 @@ def spectra(
 ) -> Tensor:
     """[candidates, initialisations, bins], each row adding up to one; NaN where an output is even.
 
-    Initialisation i has the seed of the configuration plus i, for every candidate. The fields are
-    asked at the centres of a grid of `side` cells along every axis.
+    Initialisation i has the seed of the configuration plus i, for every candidate alike. The fields
+    are asked at the centres of a grid of `side` cells along every axis.
     """
     assert config.frequency is not None
     points = grid(config.dim, side, device)
-    result = torch.full((len(candidates), initialisations, bins), torch.nan, dtype=torch.float64)
+    shape = (len(candidates), len(initialisations), bins)
+    result = torch.full(shape, torch.nan, dtype=torch.float64)
     for i, candidate in enumerate(candidates):
-        for j in range(initialisations):
-            seed = (config.seed + j) % 2**31
+        for j, number in enumerate(initialisations):
+            seed = (config.seed + number) % 2**31
             own = replace(config, **{config.frequency: candidate}, seed=seed)
             field = catalogue.build(own).to(device).eval()
             with torch.inference_mode():
