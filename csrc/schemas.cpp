@@ -2,7 +2,8 @@
 //
 // GRID: num_levels, base_resolution, growth, log2_table_size, smoothstep (maths/hash_grid.h).
 // MLP: width, depth, channels, bias, activation, output_activation (maths/activation.h), and
-// precision of the arithmetic: 0 float32, 1 bf16, 2 fp16.
+// precision of the arithmetic: 0 float32, 1 bf16, 2 fp16, and frequencies of sines
+// (maths/mlp_shape.h).
 // RBF: kernels, channels, affine, factor, output_activation (maths/rbf.h).
 // PLANES: sum (or side by side), align_corners, zero_padding (maths/triplane.h).
 // MODULATION: rows that are normalised together, activation and its frequency (maths/modulation.h).
@@ -13,7 +14,7 @@
   "smoothstep"
 #define MLP                                                                                \
   "int width, int depth, int channels, bool bias, int activation, int output_activation, " \
-  "int precision"
+  "int precision, float first_omega, float omega"
 #define MODULATION "int group, int activation, float omega"
 #define PLANES "bool sum, bool align_corners, bool zero_padding"
 #define RBF "int kernels, int channels, bool affine, float factor, int output_activation"
@@ -35,6 +36,12 @@ STABLE_TORCH_LIBRARY(fields, m) {
       "Tensor planes, " PLANES ", bool need_coords, bool need_planes) -> (Tensor, Tensor)");
   m.def("mlp(Tensor x, Tensor params, " MLP ") -> Tensor");
   m.def("mlp_backward(Tensor grad, Tensor x, Tensor params, " MLP ") -> (Tensor, Tensor)");
+  m.def(
+      "mlp_step(Tensor x, Tensor targets, Tensor(a!) params, Tensor(b!) params_m, "
+      "Tensor(c!) params_v, " MLP
+      ", int loss, int step, float lr, float beta1, float beta2, float eps, "
+      "float weight_decay) -> Tensor");
+  m.def("fourier(Tensor coords, Tensor frequencies) -> Tensor");
   m.def("grid_mlp(Tensor coords, Tensor table, Tensor params, " GRID ", " MLP
         ", Tensor? cancel) -> Tensor");
   m.def("grid_mlp_backward(Tensor grad, Tensor coords, Tensor table, Tensor params, " GRID ", " MLP

@@ -1,7 +1,7 @@
 """One training step: draw a batch, predict, compare, improve. The loop knows no more than this.
 
 `choose` takes the step for a field and a signal: autograd with our Adam, or the one op that does it
-all for a hash grid with its MLP.
+all for a hash grid with its MLP, or for an MLP alone.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fields import ops
 from fields.errors import FieldsError
 from fields.models.hashgrid import HashGrid
+from fields.models.network import Network
 from fields.plan import Plan, Training
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -57,6 +58,9 @@ def choose(field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss) -> St
     if type(field) is HashGrid and isinstance(loss, str):
         if field.table.requires_grad and field.params.requires_grad:
             return HashGridStep(field, signal, plan, loss)
+    if isinstance(field, Network) and isinstance(loss, str):
+        if type(field).forward is Network.forward and field.params.requires_grad:
+            return MlpStep(field, signal, plan, loss)
     return AutogradStep(field, signal, plan, loss)
 
 
@@ -129,6 +133,38 @@ class AutogradStep:
             eps=training.eps,
             weight_decay=0.0 if table else training.weight_decay,
             touched_only=training.touched_only and table,
+        )
+
+
+class MlpStep:
+    """A field that is one MLP on fixed inputs, and a standard loss: all behind them is one op.
+
+    The same step as AutogradStep's (tests/test_models_siren.py).
+    """
+
+    def __init__(self, field: Network, signal: Signal, plan: Plan, loss: str):
+        self.field, self.signal, self.plan, self.loss = field, signal, plan, loss
+        self.moments = Moments(field)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.moments.tensors()
+
+    @torch.no_grad()
+    def __call__(self, step: int, factor: float) -> Tensor:
+        training, moments = self.plan.training, self.moments
+        coords, targets = self.signal.batch(training.batch, self.plan.seed, step)
+        return ops.mlp_step(
+            self.field.inputs(coords),
+            targets,
+            (self.field.params.data, moments.first["params"], moments.second["params"]),
+            self.field.mlp,
+            step=step,
+            lr=factor * training.rate,
+            loss=self.loss,
+            beta1=training.beta1,
+            beta2=training.beta2,
+            eps=training.eps,
+            weight_decay=training.weight_decay,
         )
 
 

@@ -22,6 +22,7 @@ ACTIVATIONS = {
     "sigmoid": torch.sigmoid,
     "softplus": torch.nn.functional.softplus,
     "exp": torch.exp,
+    "finer": torch.sin,
     "tanh": torch.tanh,
 }
 
@@ -186,7 +187,13 @@ def mlp(x, params, spec, linear=torch.nn.functional.linear):
     for index, (weight, bias) in enumerate(layers):
         last = index == len(layers) - 1
         activation = ACTIVATIONS[spec.output_activation if last else spec.activation]
-        x = activation(linear(x, weight, bias))
+        omega = spec.omega if index else spec.first_omega
+        if spec.activation == "finer":
+            x = linear(x, weight, bias)
+            x = x if last else omega * (x.abs() + 1).detach() * x
+        else:
+            x = linear(x, omega * weight, bias)
+        x = activation(x)
     return x
 
 

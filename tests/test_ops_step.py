@@ -288,7 +288,7 @@ def test_opcheck():
     coords, table, params, targets = make_field(spec, torch.float32)
     fused = Fused(table, params, spec)
     state = (*fused.table_state, *fused.params_state, fused.workspace)
-    grid_args, mlp_args = (4, 4, 1.7, 8, True), (32, 1, 3, False, 1, 0, 0)
+    grid_args, mlp_args = (4, 4, 1.7, 8, True), (32, 1, 3, False, 1, 0, 0, 1.0, 1.0)
     adam_args = (0, 1, 1e-2, 1e-2, 0.9, 0.99, 1e-15, 0.0, False)
     torch.library.opcheck(
         namespace.grid_mlp_step.default,

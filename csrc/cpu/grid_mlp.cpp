@@ -11,11 +11,12 @@ namespace {
 Tensor grid_mlp(Tensor coords, Tensor table, Tensor params, int64_t num_levels,
                 int64_t base_resolution, double growth, int64_t log2_table_size, bool smoothstep,
                 int64_t width, int64_t depth, int64_t channels, bool bias, int64_t activation,
-                int64_t output_activation, int64_t precision, std::optional<Tensor> cancel) {
+                int64_t output_activation, int64_t precision, double first_omega, double omega,
+                std::optional<Tensor> cancel) {
   const Grid grid =
       checked_grid(coords, table, num_levels, base_resolution, growth, log2_table_size, smoothstep);
   const MlpShape shape = checked_mlp(num_levels * table.size(1), params, width, depth, channels,
-                                     bias, activation, output_activation);
+                                     bias, activation, output_activation, first_omega, omega);
   Tensor values = empty_of(coords, {coords.size(0), channels});
   with_mlp(coords, precision, [&](auto tag) {
     using Mlp = typename decltype(tag)::type;
@@ -31,11 +32,11 @@ std::tuple<Tensor, Tensor, Tensor> grid_mlp_backward(
     Tensor grad, Tensor coords, Tensor table, Tensor params, int64_t num_levels,
     int64_t base_resolution, double growth, int64_t log2_table_size, bool smoothstep, int64_t width,
     int64_t depth, int64_t channels, bool bias, int64_t activation, int64_t output_activation,
-    int64_t precision, bool need_coords) {
+    int64_t precision, double first_omega, double omega, bool need_coords) {
   const Grid grid =
       checked_grid(coords, table, num_levels, base_resolution, growth, log2_table_size, smoothstep);
   const MlpShape shape = checked_mlp(num_levels * table.size(1), params, width, depth, channels,
-                                     bias, activation, output_activation);
+                                     bias, activation, output_activation, first_omega, omega);
   std::optional<std::tuple<Tensor, Tensor, Tensor>> result;
   with_mlp(coords, precision, [&](auto tag) {
     using Mlp = typename decltype(tag)::type;

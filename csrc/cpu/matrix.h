@@ -104,15 +104,17 @@ inline void multiply(const ScalarOf<V>* a, const ScalarOf<V>* b, int b_stride, i
   for (; column < columns; column += width) sweep(std::integral_constant<int, 1>{});
 }
 
-// Packs W [rows][depth] (element (r, k) at w[r * row_stride + k * k_stride]) into blocks.
+// Packs scale * W [rows][depth] (element (r, k) at w[r * row_stride + k * k_stride]) into blocks.
 template <class V>
 inline void pack_blocks(const ScalarOf<V>* w, int64_t row_stride, int64_t k_stride, int rows,
-                        int depth, ScalarOf<V>* packed) {
+                        int depth, ScalarOf<V>* packed, ScalarOf<V> scale = ScalarOf<V>(1)) {
   constexpr int block = Block<V>::rows;
   for (int row = 0; row < rows; row += block) {
     const int height = rows - row < block ? rows - row : block;
     for (int k = 0; k < depth; ++k) {
-      for (int i = 0; i < height; ++i) *packed++ = w[(row + i) * row_stride + k * k_stride];
+      for (int i = 0; i < height; ++i) {
+        *packed++ = scale * w[(row + i) * row_stride + k * k_stride];
+      }
     }
   }
 }

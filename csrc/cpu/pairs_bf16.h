@@ -97,16 +97,17 @@ inline void multiply(const Pair* a, const Pair* b, int b_stride, int rows, int d
 
 inline int pairs(int rows) { return (rows + 1) / 2; }
 
-// W [rows][depth], element (r, k) at w[r * row_stride + k * k_stride], as blocks of pairs along k.
+// scale * W [rows][depth], element (r, k) at w[r * row_stride + k * k_stride], as blocks of pairs
+// along k.
 inline void pack_blocks(const float* w, int64_t row_stride, int64_t k_stride, int rows, int depth,
-                        Pair* packed) {
+                        Pair* packed, float scale) {
   for (int row = 0; row < rows; row += kBlock) {
     const int height = std::min(kBlock, rows - row);
     for (int k = 0; k < depth; k += 2) {
       for (int i = 0; i < height; ++i) {
         const float* at = w + (row + i) * row_stride + k * k_stride;
-        const Pair high = k + 1 < depth ? round_scalar(at[k_stride]) : 0;
-        *packed++ = round_scalar(*at) | high << 16;
+        const Pair high = k + 1 < depth ? round_scalar(scale * at[k_stride]) : 0;
+        *packed++ = round_scalar(scale * *at) | high << 16;
       }
     }
   }

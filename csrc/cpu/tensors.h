@@ -68,14 +68,17 @@ inline Grid checked_grid(const Tensor& coords, const Tensor& table, int64_t num_
 
 inline MlpShape checked_mlp(int64_t inputs, const Tensor& params, int64_t width, int64_t depth,
                             int64_t channels, bool bias, int64_t activation,
-                            int64_t output_activation) {
+                            int64_t output_activation, double first_omega, double omega) {
   const MlpShape shape{static_cast<int>(inputs),
                        static_cast<int>(width),
                        static_cast<int>(depth),
                        static_cast<int>(channels),
                        bias,
                        static_cast<Activation>(activation),
-                       static_cast<Activation>(output_activation)};
+                       static_cast<Activation>(output_activation),
+                       first_omega,
+                       omega};
+  STD_TORCH_CHECK(first_omega > 0 && omega > 0, "frequencies must be more than 0");
   STD_TORCH_CHECK(params.numel() == shape.size(), "params must have ", shape.size(),
                   " numbers, has ", params.numel());
   return shape;

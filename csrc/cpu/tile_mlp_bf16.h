@@ -14,16 +14,22 @@ class PackedMlpBf16 {
       : shape_(shape),
         forward_(total(shape, true)),
         backward_(with_backward ? total(shape, false) : 0),
-        params_(params) {
+        bias_(shape.bias ? size_t(shape.layers()) * std::max(shape.width, shape.outputs) : 0) {
     Pair* forward = forward_.data();
     Pair* backward = backward_.data();
     for (int l = 0; l < shape.layers(); ++l) {
       const int in = shape.layer_inputs(l), out = shape.layer_outputs(l);
       const float* w = params + shape.weight_offset(l);
-      bf16::pack_blocks(w, in, 1, out, in, forward);
+      const float scale = static_cast<float>(shape.weight_scale(l));
+      if (shape.bias) {
+        const float* b = params + shape.bias_offset(l);
+        float* packed = bias_.data() + bias_offset(l);
+        for (int i = 0; i < out; ++i) packed[i] = static_cast<float>(shape.bias_scale(l)) * b[i];
+      }
+      bf16::pack_blocks(w, in, 1, out, in, forward, scale);
       forward += size_t(out) * bf16::pairs(in);
       if (!with_backward) continue;
-      bf16::pack_blocks(w, 1, in, in, out, backward);
+      bf16::pack_blocks(w, 1, in, in, out, backward, scale);
       backward += size_t(in) * bf16::pairs(out);
     }
   }
@@ -41,9 +47,12 @@ class PackedMlpBf16 {
     }
     return at;
   }
-  const float* bias(int layer) const { return params_ + shape_.bias_offset(layer); }
+  const float* bias(int layer) const { return bias_.data() + bias_offset(layer); }
 
  private:
+  size_t bias_offset(int layer) const {
+    return size_t(layer) * std::max(shape_.width, shape_.outputs);
+  }
   static size_t total(const MlpShape& shape, bool forward) {
     size_t size = 0;
     for (int l = 0; l < shape.layers(); ++l) {
@@ -55,7 +64,7 @@ class PackedMlpBf16 {
 
   MlpShape shape_;
   Scratch<Pair> forward_, backward_;
-  const float* params_;
+  Scratch<float> bias_;
 };
 
 class TileMlpBf16 {
@@ -65,7 +74,7 @@ class TileMlpBf16 {
   using Packed = PackedMlpBf16;
   using Pair = bf16::Pair;
 
-  explicit TileMlpBf16(const MlpShape& shape)
+  explicit TileMlpBf16(const MlpShape& shape, bool = true)
       : shape_(shape),
         input_(size_t(bf16::pairs(shape.inputs)) * kTile),
         hidden_(size_t(shape.depth) * row_pairs() * kTile),
@@ -86,19 +95,15 @@ class TileMlpBf16 {
     return size;
   }
 
+  template <class Body>
+  static void for_runs(const MlpShape& shape, const Body& body) {
+    for_gradient_runs<float>(shape, padded_row, body);
+  }
+
   static void add_gradients(const MlpShape& shape, const float* padded, float* params_grad) {
-    for (int l = 0; l < shape.layers(); ++l) {
-      const int in = shape.layer_inputs(l), out = shape.layer_outputs(l), stride = padded_row(in);
-      float* weight = params_grad + shape.weight_offset(l);
-      for (int r = 0; r < out; ++r) {
-        for (int c = 0; c < in; ++c) weight[r * in + c] += padded[r * stride + c];
-      }
-      padded += out * stride;
-      if (!shape.bias) continue;
-      float* bias = params_grad + shape.bias_offset(l);
-      for (int r = 0; r < out; ++r) bias[r] += padded[r];
-      padded += out;
-    }
+    for_runs(shape, [&](int64_t to, int64_t from, int64_t count, float scale) {
+      for (int64_t i = 0; i < count; ++i) params_grad[to + i] += scale * padded[from + i];
+    });
   }
 
   void forward(const Packed& packed, const float* x, float* y) {
@@ -199,9 +204,10 @@ class TileMlpBf16 {
                            if (row + 1 < width) store_row(z, row + 1, column, b, bias);
                          });
     float* slopes = slope(l);
+    const float omega = static_cast<float>(shape_.layer_omega(l));
     for (int i = 0; i < width * kTile; i += kWidth) {
       Pack derivative;
-      store<Pack>(z + i, activate(shape_.hidden, load<Pack>(z + i), derivative));
+      store<Pack>(z + i, activate(shape_.hidden, load<Pack>(z + i), derivative, omega));
       store<Pack>(slopes + i, derivative);
     }
     bf16::to_row_pairs(z, width, out);

@@ -59,11 +59,12 @@ void forward(const MlpCall& call, const GridBatch<S>& batch, const Tensor* cance
 Tensor grid_mlp(Tensor coords, Tensor table, Tensor params, int64_t num_levels,
                 int64_t base_resolution, double growth, int64_t log2_table_size, bool smoothstep,
                 int64_t width, int64_t depth, int64_t channels, bool bias, int64_t activation,
-                int64_t output_activation, int64_t precision, std::optional<Tensor> cancel) {
+                int64_t output_activation, int64_t precision, double first_omega, double omega,
+                std::optional<Tensor> cancel) {
   const Grid grid =
       checked_grid(coords, table, num_levels, base_resolution, growth, log2_table_size, smoothstep);
   const MlpShape shape = checked_mlp(num_levels * table.size(1), params, width, depth, channels,
-                                     bias, activation, output_activation);
+                                     bias, activation, output_activation, first_omega, omega);
   STD_TORCH_CHECK(!cancel || (cancel->is_cpu() && cancel->scalar_type() == ScalarType::Byte &&
                               cancel->numel() == 1),
                   "cancel must be a uint8 [1] on the CPU");
@@ -82,11 +83,11 @@ std::tuple<Tensor, Tensor, Tensor> grid_mlp_backward(
     Tensor grad, Tensor coords, Tensor table, Tensor params, int64_t num_levels,
     int64_t base_resolution, double growth, int64_t log2_table_size, bool smoothstep, int64_t width,
     int64_t depth, int64_t channels, bool bias, int64_t activation, int64_t output_activation,
-    int64_t precision, bool need_coords) {
+    int64_t precision, double first_omega, double omega, bool need_coords) {
   const Grid grid =
       checked_grid(coords, table, num_levels, base_resolution, growth, log2_table_size, smoothstep);
   const MlpShape shape = checked_mlp(num_levels * table.size(1), params, width, depth, channels,
-                                     bias, activation, output_activation);
+                                     bias, activation, output_activation, first_omega, omega);
   const Device device(coords);
   const MlpCall call(device, shape, precision, params);
   Tensor grad_coords = empty_of(coords, {need_coords ? coords.size(0) : 0, coords.size(1)});

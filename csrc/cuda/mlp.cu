@@ -13,9 +13,10 @@ Columns<S> rows_of(S* data, const Tensor& matrix) {
 }
 
 Tensor mlp(Tensor x, Tensor params, int64_t width, int64_t depth, int64_t channels, bool bias,
-           int64_t activation, int64_t output_activation, int64_t precision) {
-  const MlpShape shape =
-      checked_mlp(x.size(1), params, width, depth, channels, bias, activation, output_activation);
+           int64_t activation, int64_t output_activation, int64_t precision, double first_omega,
+           double omega) {
+  const MlpShape shape = checked_mlp(x.size(1), params, width, depth, channels, bias, activation,
+                                     output_activation, first_omega, omega);
   const Device device(x);
   const MlpCall call(device, shape, precision, params);
   Tensor values = empty_of(x, {x.size(0), channels});
@@ -30,9 +31,9 @@ Tensor mlp(Tensor x, Tensor params, int64_t width, int64_t depth, int64_t channe
 std::tuple<Tensor, Tensor> mlp_backward(Tensor grad, Tensor x, Tensor params, int64_t width,
                                         int64_t depth, int64_t channels, bool bias,
                                         int64_t activation, int64_t output_activation,
-                                        int64_t precision) {
-  const MlpShape shape =
-      checked_mlp(x.size(1), params, width, depth, channels, bias, activation, output_activation);
+                                        int64_t precision, double first_omega, double omega) {
+  const MlpShape shape = checked_mlp(x.size(1), params, width, depth, channels, bias, activation,
+                                     output_activation, first_omega, omega);
   const Device device(x);
   const MlpCall call(device, shape, precision, params);
   Tensor grad_x = empty_of(x, {x.size(0), x.size(1)});

@@ -138,13 +138,20 @@ inline BackwardPlan plan_backward(const Device& device, const FusedMlp& mlp,
   return plan;
 }
 
+// The fused kernels know no frequencies, and no FINER, which needs one.
+inline bool plain(const MlpShape& shape) {
+  return shape.first_omega == 1 && shape.omega == 1 && shape.hidden != Activation::finer;
+}
+
 // Whether the fused kernels serve the shape; otherwise mlp_layers.cuh does.
 inline bool fuses_forward(const Device& device, const FusedMlp& mlp, const MlpShape& shape) {
-  return shape.width <= kMaxWidth && kForwardWarps * forward_row_bytes(mlp, make_layout(shape)) <=
-                                         size_t(device.block_memory());
+  return plain(shape) && shape.width <= kMaxWidth &&
+         kForwardWarps * forward_row_bytes(mlp, make_layout(shape)) <=
+             size_t(device.block_memory());
 }
 inline bool fuses_backward(const Device& device, const FusedMlp& mlp, const MlpShape& shape) {
-  return shape.width <= kMaxWidth && plan_backward(device, mlp, make_layout(shape), 1).warps > 0;
+  return plain(shape) && shape.width <= kMaxWidth &&
+         plan_backward(device, mlp, make_layout(shape), 1).warps > 0;
 }
 
 }  // namespace fields::cuda

@@ -13,10 +13,10 @@ struct Matrix {  // element (i, j) at data[i * row + j * column]
   int64_t row, column;
 };
 
-// c [m][n] = a [m][k] b [k][n], k cut into gridDim.z parts of `part`, each with its own c.
+// c [m][n] = scale * a [m][k] b [k][n], k cut into gridDim.z parts of `part`, each with its own c.
 template <class S>
 __global__ void multiply_kernel(Matrix<S> a, Matrix<S> b, int64_t m, int n, int64_t k, int64_t part,
-                                S* c) {
+                                S scale, S* c) {
   __shared__ S a_tile[kTile][kTile + 1], b_tile[kTile][kTile + 1];
   const int64_t i = int64_t(blockIdx.x) * kTile + threadIdx.y;
   const int j = blockIdx.y * kTile + threadIdx.x;
@@ -35,7 +35,7 @@ __global__ void multiply_kernel(Matrix<S> a, Matrix<S> b, int64_t m, int n, int6
     }
     __syncthreads();
   }
-  if (i < m && j < n) c[(blockIdx.z * m + i) * n + j] = sum;
+  if (i < m && j < n) c[(blockIdx.z * m + i) * n + j] = scale * sum;
 }
 
 // out[i] = the sum over parts of parts[p][i], in order
@@ -48,13 +48,15 @@ __global__ void sum_parts_kernel(const S* parts, int count, int64_t size, S* out
   out[i] = sum;
 }
 
+// values = activation(values + bias_scale * bias), and its slope.
 template <class S>
-__global__ void activate_kernel(Activation activation, const S* bias, int columns, int64_t size,
-                                S* values, S* slopes) {
+__global__ void activate_kernel(Activation activation, S omega, const S* bias, S bias_scale,
+                                int columns, int64_t size, S* values, S* slopes) {
   const int64_t i = thread_index();
   if (i >= size) return;
   S slope;
-  values[i] = activate(activation, values[i] + (bias ? bias[i % columns] : S(0)), slope);
+  const S z = bias ? fma(bias_scale, bias[i % columns], values[i]) : values[i];
+  values[i] = activate(activation, z, slope, omega);
   if (slopes) slopes[i] = slope;
 }
 
@@ -64,9 +66,9 @@ __global__ void scale_kernel(const S* slopes, int64_t size, S* gradient) {
   if (i < size) gradient[i] *= slopes[i];
 }
 
-// A block sums a column.
+// A block sums a column, times `scale`.
 template <class S>
-__global__ void column_sum_kernel(const S* matrix, int64_t rows, int columns, S* sums) {
+__global__ void column_sum_kernel(const S* matrix, int64_t rows, int columns, S scale, S* sums) {
   __shared__ S parts[256];
   S sum = S(0);
   for (int64_t r = threadIdx.x; r < rows; r += 256) sum += matrix[r * columns + blockIdx.x];
@@ -75,7 +77,7 @@ __global__ void column_sum_kernel(const S* matrix, int64_t rows, int columns, S*
     __syncthreads();
     if (threadIdx.x < distance) parts[threadIdx.x] += parts[threadIdx.x + distance];
   }
-  if (threadIdx.x == 0) sums[blockIdx.x] = parts[0];
+  if (threadIdx.x == 0) sums[blockIdx.x] = scale * parts[0];
 }
 
 // Values become d loss / d values; `terms` receives what the loss is the mean of.
@@ -115,9 +117,10 @@ class Layers {
       const int64_t size = samples * out;
       S* z = l == shape_.depth && values ? values : keep(activations_, size);
       S* slope = with_slopes ? keep(slopes_, size) : nullptr;
-      multiply({x, in, 1}, {weight(l), 1, in}, samples, out, in, z);
+      multiply({x, in, 1}, {weight(l), 1, in}, samples, out, in, S(shape_.weight_scale(l)), z);
       launch_each(device_, activate_kernel<S>, size, 1,
-                  l == shape_.depth ? shape_.output : shape_.hidden, bias(l), out, size, z, slope);
+                  l == shape_.depth ? shape_.output : shape_.hidden, S(shape_.layer_omega(l)),
+                  bias(l), S(shape_.bias_scale(l)), out, size, z, slope);
       x = z;
       if (!with_slopes && activations_.size() > 2) activations_.erase(activations_.begin());
     }
@@ -130,15 +133,16 @@ class Layers {
       launch_each(device_, scale_kernel<S>, samples * out, 1, read<S>(slopes_[l]), samples * out,
                   gradient);
       const S* input = l == 0 ? x : read<S>(activations_[l - 1]);
-      multiply({gradient, 1, out}, {input, in, 1}, out, in, samples,
+      const S scale = S(shape_.weight_scale(l));
+      multiply({gradient, 1, out}, {input, in, 1}, out, in, samples, scale,
                grad_params + shape_.weight_offset(l));
       if (shape_.bias) {
         launch(device_, column_sum_kernel<S>, out, 256, 0, gradient, samples, out,
-               grad_params + shape_.bias_offset(l));
+               S(shape_.bias_scale(l)), grad_params + shape_.bias_offset(l));
       }
       if (l == 0 && !grad_x) return;
       S* below = l == 0 ? grad_x : keep(gradients_, samples * in);
-      multiply({gradient, out, 1}, {weight(l), in, 1}, samples, in, out, below);
+      multiply({gradient, out, 1}, {weight(l), in, 1}, samples, in, out, scale, below);
       gradient = below;
     }
   }
@@ -152,7 +156,7 @@ class Layers {
   const S* weight(int l) const { return params_ + shape_.weight_offset(l); }
   const S* bias(int l) const { return shape_.bias ? params_ + shape_.bias_offset(l) : nullptr; }
 
-  void multiply(Matrix<S> a, Matrix<S> b, int64_t m, int n, int64_t k, S* c) {
+  void multiply(Matrix<S> a, Matrix<S> b, int64_t m, int n, int64_t k, S scale, S* c) {
     const int64_t parts = std::clamp<int64_t>(m * n < (1 << 16) ? k / 1024 : 1, 1, 64);
     const dim3 blocks(static_cast<unsigned>(ceil_div(m, kTile)),
                       static_cast<unsigned>(ceil_div(n, kTile)), static_cast<unsigned>(parts));
@@ -160,7 +164,7 @@ class Layers {
     std::vector<Tensor> scratch;
     if (parts > 1) sums = keep(scratch, parts * m * n);
     launch(device_, multiply_kernel<S>, blocks, dim3(kTile, kTile), 0, a, b, m, n, k,
-           ceil_div(k, parts), sums);
+           ceil_div(k, parts), scale, sums);
     if (parts > 1) {
       launch_each(device_, sum_parts_kernel<S>, m * n, 1, sums, static_cast<int>(parts), m * n, c);
     }
@@ -195,7 +199,7 @@ void layered_gradients(const Device& device, const MlpShape& shape, const Tensor
   launch_each(device, loss_kernel<S>, size, 1, loss, reference, weight, size, values, terms);
   layers.backward(x, samples, values, grad_x, grad_params);
   if (loss_value) {
-    launch(device, column_sum_kernel<S>, 1, 256, 0, static_cast<const S*>(terms), size, 1,
+    launch(device, column_sum_kernel<S>, 1, 256, 0, static_cast<const S*>(terms), size, 1, S(1),
            terms + size);
     launch(device, mean_kernel<S>, 1, 1, 0, static_cast<const S*>(terms + size), weight,
            loss_value);

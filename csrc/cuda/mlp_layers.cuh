@@ -1,5 +1,6 @@
 // An MLP layer by layer through memory, for what the fused kernels do not serve: float64 (the
-// reference instance), hidden layers wider than 128 and very deep networks. Simple, not fast.
+// reference instance), hidden layers wider than 128, very deep networks and sines with a frequency.
+// Simple, not fast.
 #pragma once
 
 #include "cuda/mlp_fused.cuh"

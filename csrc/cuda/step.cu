@@ -12,14 +12,14 @@ Tensor grid_mlp_step(Tensor coords, Tensor targets, Tensor table, Tensor table_m
                      int64_t num_levels, int64_t base_resolution, double growth,
                      int64_t log2_table_size, bool smoothstep, int64_t width, int64_t depth,
                      int64_t channels, bool bias, int64_t activation, int64_t output_activation,
-                     int64_t precision, int64_t loss, int64_t step, double lr_table,
-                     double lr_params, double beta1, double beta2, double eps, double weight_decay,
-                     bool touched_only) {
+                     int64_t precision, double first_omega, double omega, int64_t loss,
+                     int64_t step, double lr_table, double lr_params, double beta1, double beta2,
+                     double eps, double weight_decay, bool touched_only) {
   STD_TORCH_CHECK(coords.scalar_type() == ScalarType::Float, "the fused step is float32");
   const Grid grid =
       checked_grid(coords, table, num_levels, base_resolution, growth, log2_table_size, smoothstep);
   const MlpShape shape = checked_mlp(num_levels * table.size(1), params, width, depth, channels,
-                                     bias, activation, output_activation);
+                                     bias, activation, output_activation, first_omega, omega);
   STD_TORCH_CHECK(
       targets.dim() == 2 && targets.size(0) == coords.size(0) && targets.size(1) == channels,
       "targets must be [samples, channels]");

@@ -12,7 +12,8 @@ enum class Activation : int {
   sigmoid = 3,
   softplus = 4,
   exponential = 5,
-  tanh = 6
+  tanh = 6,
+  finer = 7
 };
 
 // Scalar lanes use the library; packs (cpu/pack_maths.h) use polynomials of stated error.
@@ -35,9 +36,11 @@ FIELDS_HD V sigmoid(V x) {
   return one / (one + exp(-x));
 }
 
-// Value of the activation at pre-activation z; `derivative` receives d value / d z.
+// Value of the activation at pre-activation z; `derivative` receives d value / d z. `omega` is a
+// frequency that z has been multiplied by already.
 template <class V>
-FIELDS_HD V activate(Activation activation, V z, V& derivative) {
+FIELDS_HD V activate(Activation activation, V z, V& derivative,
+                     ScalarOf<V> omega = ScalarOf<V>(1)) {
   using S = ScalarOf<V>;
   const V zero = splat<V>(S(0));
   const V one = splat<V>(S(1));
@@ -48,6 +51,15 @@ FIELDS_HD V activate(Activation activation, V z, V& derivative) {
     case Activation::sine: {
       V value;
       sincos(z, value, derivative);
+      return value;
+    }
+    case Activation::finer: {
+      // sin(omega (|a| + 1) a), a = z / omega (Liu et al. 2024, eq. 4); in the derivative |a| + 1
+      // is a constant, as the authors train it
+      const V stretch = fma(max(z, -z), splat<V>(S(1) / omega), one);
+      V value;
+      sincos(stretch * z, value, derivative);
+      derivative = derivative * stretch;
       return value;
     }
     case Activation::sigmoid: {

@@ -14,6 +14,9 @@ struct MlpShape {
   bool bias;
   Activation hidden;
   Activation output;
+  // Frequencies of hidden layers of sines, 1 elsewhere.
+  double first_omega = 1;
+  double omega = 1;
 
   FIELDS_HD int layers() const { return depth + 1; }
   FIELDS_HD int layer_inputs(int layer) const { return layer == 0 ? inputs : width; }
@@ -28,6 +31,18 @@ struct MlpShape {
   }
   FIELDS_HD int64_t bias_offset(int layer) const {
     return weight_offset(layer) + int64_t(layer_outputs(layer)) * layer_inputs(layer);
+  }
+  // Layers of sines are sin(omega W x + b), and so is the linear layer behind them (Kania et al.
+  // 2024); FINER's multiply the bias as well, and leave the last layer alone (Liu et al. 2024).
+  // The kernels multiply weights and biases when they pack them and their gradients when they add
+  // them up; in between they know nothing of it.
+  FIELDS_HD double layer_omega(int layer) const {
+    if (hidden == Activation::finer && layer == depth) return 1;
+    return layer == 0 ? first_omega : omega;
+  }
+  FIELDS_HD double weight_scale(int layer) const { return layer_omega(layer); }
+  FIELDS_HD double bias_scale(int layer) const {
+    return hidden == Activation::finer ? layer_omega(layer) : 1;
   }
   FIELDS_HD int64_t size() const { return weight_offset(depth + 1); }
 };

@@ -8,8 +8,8 @@ from fields.configs.base import Config, TooSmall, setting
 
 N = TypeVar("N", bound="NetworkConfig")
 
-# To choose from where a size is asked for: multiples of the kernels' block of rows.
-_WIDTHS = [*range(1, 16), *range(16, 1025, 8)]
+# To choose from where a size is asked for; large ones fill the kernels' blocks of rows.
+_WIDTHS = [*range(1, 64), *range(64, 1025, 8)]
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
+from fields import ops
 from fields.points import as_matrix
 
 
@@ -20,12 +19,6 @@ def positional_frequencies(octaves: int, dim: int) -> Tensor:
     are 2^k pi x (Mildenhall et al. 2020, eq. 4)."""
     powers = 2.0 ** torch.arange(-1, octaves - 1)
     return (powers[:, None, None] * torch.eye(dim)).reshape(-1, dim)
-
-
-def fourier_features(x: Tensor, frequencies: Tensor) -> Tensor:
-    """x [N, D], frequencies [M, D] in cycles a unit -> [N, 2 M], cosines, then sines."""
-    angles = (2 * math.pi) * (x @ frequencies.T)
-    return torch.cat([angles.cos(), angles.sin()], 1)
 
 
 class FourierEncoding(nn.Module):
@@ -76,5 +69,5 @@ class FourierEncoding(nn.Module):
     def forward(self, coords: Tensor) -> Tensor:
         """coords [..., dim] in [0, 1], mapped to [-1, 1] -> features [..., features]."""
         points = as_matrix("coords", coords, self.dim, self.frequencies)
-        flat = fourier_features(points * 2 - 1, self.frequencies)
+        flat = ops.fourier(points * 2 - 1, self.frequencies)
         return flat.reshape(*coords.shape[:-1], self.features)

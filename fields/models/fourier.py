@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fields import ops
 from fields.configs import FourierConfig
-from fields.encodings.fourier import fourier_features, gaussian_frequencies, positional_frequencies
+from fields.encodings.fourier import gaussian_frequencies, positional_frequencies
 from fields.mlp import init_params
 from fields.models.network import Network
 
@@ -34,4 +34,4 @@ class Fourier(Network):
         self.register_buffer("frequencies", frequencies)
 
     def inputs(self, coords: Tensor) -> Tensor:
-        return fourier_features(coords * 2 - 1, self.frequencies)
+        return ops.fourier(coords * 2 - 1, self.frequencies)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from fields import ops
@@ -35,23 +34,5 @@ class Network(nn.Module):
         bf16 and fp16 coordinates are cast up; values have the type of the parameters.
         """
         points = as_matrix("coords", coords, self.dim, self.params)
-        flat = _mlp(self.inputs(points), self.params, self.mlp)
+        flat = ops.mlp(self.inputs(points), self.params, self.mlp)
         return flat.reshape(*coords.shape[:-1], self.channels)
-
-
-def _mlp(x: Tensor, params: Tensor, spec: ops.MlpSpec) -> Tensor:
-    if spec.activation == "relu":
-        return ops.mlp(x, params, spec)
-    at = 0
-    for i, (out, into) in enumerate(spec.layer_shapes(x.shape[1])):
-        weight = params[at : at + out * into].view(out, into)
-        bias = params[at + out * into : at + out * (into + 1)]
-        at += out * (into + 1)
-        omega = spec.first_omega if i == 0 else spec.omega
-        if spec.activation == "sine":
-            x = nn.functional.linear(x, weight * omega, bias)
-            x = x.sin() if i < spec.depth else x
-        else:
-            x = nn.functional.linear(x, weight, bias)
-            x = torch.sin(omega * (x.abs() + 1).detach() * x) if i < spec.depth else x
-    return x

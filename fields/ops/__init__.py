@@ -6,6 +6,7 @@ for any number of threads.
 """
 
 from fields import extension
+from fields.ops.fourier import fourier
 from fields.ops.hash_grid import hash_grid, hash_grid_with_grad
 from fields.ops.mlp import grid_mlp, mlp
 from fields.ops.modulation import ModulationSpec, modulate
@@ -16,6 +17,7 @@ from fields.ops.training import (
     adam_step,
     fma_peak,
     grid_mlp_step,
+    mlp_step,
     sample_pixels,
     step_workspace,
 )
@@ -36,6 +38,7 @@ __all__ = [
     "RbfSpec",
     "adam_step",
     "fma_peak",
+    "fourier",
     "grid_mlp",
     "grid_mlp_step",
     "grid_rbf",
@@ -43,6 +46,7 @@ __all__ = [
     "hash_grid",
     "hash_grid_with_grad",
     "mlp",
+    "mlp_step",
     "modulate",
     "rbf",
     "rbf_with_grad",

@@ -116,7 +116,7 @@ def _save_mlp(ctx, inputs, output):
 def _mlp_backward(ctx, grad):
     x, params = ctx.saved_tensors
     grad_x, grad_params = _ops.mlp_backward(grad.contiguous(), x, params, *ctx.spec)
-    return grad_x, grad_params, *[None] * 7
+    return grad_x, grad_params, *[None] * 9
 
 
 def _save_grid_mlp(ctx, inputs, output):
@@ -131,7 +131,7 @@ def _grid_mlp_backward(ctx, grad):
     grad_coords, grad_table, grad_params = _ops.grid_mlp_backward(
         grad.contiguous(), coords, table, params, *ctx.spec, need_coords
     )
-    return grad_coords if need_coords else None, grad_table, grad_params, *[None] * 13
+    return grad_coords if need_coords else None, grad_table, grad_params, *[None] * 15
 
 
 torch.library.register_autograd("fields::mlp", _mlp_backward, setup_context=_save_mlp)

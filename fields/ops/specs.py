@@ -137,4 +137,6 @@ class MlpSpec:
             ACTIVATIONS[self.activation],
             ACTIVATIONS[self.output_activation],
             PRECISIONS[self.precision],
+            self.first_omega,
+            self.omega,
         )

@@ -140,6 +140,61 @@ def grid_mlp_step(
     )
 
 
+def mlp_step(
+    x: Tensor,
+    targets: Tensor,
+    params: tuple[Tensor, Tensor, Tensor],
+    mlp: MlpSpec,
+    *,
+    step: int,
+    lr: float,
+    loss: str = "l2",
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+) -> Tensor:
+    """One training step of an MLP in one op: forward, loss, backward and Adam, in place.
+
+    Args:
+        x: [N, inputs].
+        targets: [N, channels].
+        params: (params [n], first moment, second moment), updated in place.
+        mlp: the shape.
+        step: 1 for the first.
+        lr: learning rate.
+        loss: "l2" or "l1", the mean over samples and channels.
+        weight_decay: L2 on all parameters, added to their gradient.
+
+    Returns:
+        loss [1] before the update.
+
+    Not differentiable; the tensors of `params` must be contiguous float32.
+    """
+    check(x.dim() == 2, f"x must be [N, inputs], got {tuple(x.shape)}")
+    for suffix, tensor in zip(("", "_m", "_v"), params, strict=True):
+        float32_state("params" + suffix, tensor, params[0])
+    shape("params", params[0], (mlp.num_params(x.shape[1]),))
+    shape("targets", targets, (x.shape[0], mlp.channels))
+    alike("x", x, "params", params[0])
+    alike("x", x, "targets", targets)
+    in_range("step", step, 1, 2**53)
+    one_of("loss", loss, LOSSES)
+    return _ops.mlp_step(
+        x.contiguous(),
+        targets.contiguous(),
+        *params,
+        *mlp.args(),
+        LOSSES[loss],
+        step,
+        lr,
+        beta1,
+        beta2,
+        eps,
+        weight_decay,
+    )
+
+
 def adam_step(
     param: Tensor,
     grad: Tensor,
@@ -198,6 +253,11 @@ def fma_peak(seconds: float = 0.2, precision: str = "float32") -> float:
 @torch.library.register_fake("fields::grid_mlp_step")
 def _(coords, *_):
     return coords.new_empty(1)
+
+
+@torch.library.register_fake("fields::mlp_step")
+def _(x, *_):
+    return x.new_empty(1)
 
 
 @torch.library.register_fake("fields::adam_step")
