@@ -18,12 +18,18 @@ import os
 import platform
 import re
 import subprocess
+from contextlib import contextmanager
 from glob import glob
 from pathlib import Path
 
 import torch
 from setuptools import Extension, find_packages, setup
 from torch.utils import cpp_extension
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 CXX_FLAGS = [
     "-O3",
@@ -104,6 +110,18 @@ def nvcc_library_dirs(nvcc):
     return re.findall(r'"-L([^"]+)"', plan.partition("LIBRARIES=")[2].partition("\n")[0])
 
 
+@contextmanager
+def one_at_a_time(folder):
+    """Two builds in one folder would write the same objects: the second waits for the first."""
+    if fcntl is None:
+        yield
+        return
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 class Build(cpp_extension.BuildExtension):
     """torch's build, with ninja: it knows the headers, so only what has changed is compiled."""
 
@@ -117,7 +135,8 @@ class Build(cpp_extension.BuildExtension):
         # torch refuses an nvcc of another major version than its own. The stable ABI and the static
         # runtime make that safe here.
         cpp_extension._check_cuda_version = lambda *_: None
-        super().build_extensions()
+        with one_at_a_time(self.build_temp):
+            super().build_extensions()
 
     def build_extension(self, ext):
         # The same sources are compiled several times: each library has objects of its own.

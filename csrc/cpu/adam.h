@@ -14,6 +14,7 @@ inline void adam_range(const Adam& adam, float* param, const float* grad, float*
   const Pack zero = splat<Pack>(0.0f);
   for (; i + kWidth <= count; i += kWidth) {
     const Pack g = load<Pack>(grad + i);
+    if (touched_only && all(g == zero)) continue;
     const Pack p0 = load<Pack>(param + i), m0 = load<Pack>(m + i), v0 = load<Pack>(v + i);
     Pack p = p0, m1 = m0, v1 = v0;
     adam_update(adam, p, g, m1, v1);

@@ -62,6 +62,7 @@ FIELDS_HD Pack& operator+=(Pack& a, Pack b) { return a = a + b; }
 FIELDS_HD PackMask operator>(Pack a, Pack b) { return {a.v > b.v}; }
 FIELDS_HD PackMask operator<(Pack a, Pack b) { return {a.v < b.v}; }
 FIELDS_HD PackMask operator!=(Pack a, Pack b) { return {a.v != b.v}; }
+FIELDS_HD PackMask operator==(Pack a, Pack b) { return {a.v == b.v}; }
 
 FIELDS_HD PackInt operator+(PackInt a, PackInt b) { return {a.v + b.v}; }
 FIELDS_HD PackInt operator-(PackInt a, PackInt b) { return {a.v - b.v}; }
@@ -69,6 +70,18 @@ FIELDS_HD PackInt operator*(PackInt a, PackInt b) { return {a.v * b.v}; }
 FIELDS_HD PackInt operator^(PackInt a, PackInt b) { return {a.v ^ b.v}; }
 FIELDS_HD PackInt operator&(PackInt a, PackInt b) { return {a.v & b.v}; }
 FIELDS_HD PackMask operator<(PackInt a, PackInt b) { return {a.v < b.v}; }
+
+FIELDS_HD bool all(PackMask mask) {
+#if defined(__AVX512F__)
+  return _mm512_movepi32_mask((__m512i)mask.v) == 0xffff;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps((__m256)mask.v) == 0xff;
+#else
+  int32_t every = -1;
+  for (int i = 0; i < kWidth; ++i) every &= mask.v[i];
+  return every != 0;
+#endif
+}
 
 // Compiled with -ffp-contract=fast: one fused multiply-add where the machine has it.
 FIELDS_HD Pack fma(Pack a, Pack b, Pack c) { return {a.v * b.v + c.v}; }
