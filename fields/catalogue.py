@@ -10,7 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from fields.configs import Config, FinerConfig, FourierConfig, HashGridConfig, SirenConfig
+from fields.configs import (
+    Config,
+    FinerConfig,
+    FourierConfig,
+    HashGridConfig,
+    RbfConfig,
+    SirenConfig,
+)
 from fields.errors import FieldsError
 
 
@@ -56,6 +63,13 @@ MODELS = {
             " Functions in Low Dimensional Domains, arXiv 2006.10739",
             config=FourierConfig,
             module="fields.models.fourier:Fourier",
+        ),
+        Model(
+            name="rbf",
+            use="a grid whose features one layer of Gaussians decodes, in place of an MLP",
+            source="Bouzidi et al. 2025, Gaussian RBFNet, arXiv 2503.06762",
+            config=RbfConfig,
+            module="fields.models.rbf:Rbf",
         ),
     ]
 }

@@ -118,6 +118,7 @@ TRAINING = {
     "siren": _NETWORK,
     "finer": _NETWORK,
     "fourier": dataclasses.replace(_NETWORK, rate=3e-3),
+    "rbf": Training(rate=1e-2, table_rate=1e-2),  # as published for pictures
 }
 
 

@@ -1,11 +1,11 @@
 """One training step: draw a batch, predict, compare, improve. The loop knows no more than this.
 
 `choose` takes the step for a field and a signal: autograd with our Adam, or the one op that does it
-all for a hash grid with its MLP, or for an MLP alone.
+all for a hash grid with what stands behind it, or for an MLP alone.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from fields import ops
 from fields.errors import FieldsError
 from fields.models.hashgrid import HashGrid
 from fields.models.network import Network
+from fields.models.rbf import Rbf
 from fields.plan import Plan, Training
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -55,13 +56,18 @@ class Step(Protocol):
 
 def choose(field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss) -> Step:
     """The fastest step that fits."""
-    if type(field) is HashGrid and isinstance(loss, str):
+    if _is_on_a_grid(field) and isinstance(loss, str):
         if field.table.requires_grad and field.params.requires_grad:
             return HashGridStep(field, signal, plan, loss)
     if isinstance(field, Network) and isinstance(loss, str):
         if type(field).forward is Network.forward and field.params.requires_grad:
             return MlpStep(field, signal, plan, loss)
     return AutogradStep(field, signal, plan, loss)
+
+
+def _is_on_a_grid(field: nn.Module) -> TypeGuard[HashGrid | Rbf]:
+    """Whether a grid and what stands behind it are one op."""
+    return type(field) is HashGrid or (type(field) is Rbf and field.is_fused)
 
 
 class Moments:
@@ -169,16 +175,22 @@ class MlpStep:
 
 
 class HashGridStep:
-    """A hash grid with its MLP and a standard loss: all but the batch is one op.
+    """A hash grid with an MLP or kernels, and a standard loss: all but the batch is one op.
 
     The same step as AutogradStep's (tests/test_steps.py), without a tape and without touching
     memory for anything but the table.
     """
 
-    def __init__(self, field: HashGrid, signal: Signal, plan: Plan, loss: str):
+    def __init__(self, field: HashGrid | Rbf, signal: Signal, plan: Plan, loss: str):
         self.field, self.signal, self.plan, self.loss = field, signal, plan, loss
         self.moments = Moments(field)
         self.workspace = ops.step_workspace(field.table, field.dim, field.grid)
+        self._op: Callable[..., Tensor] = ops.grid_mlp_step
+        self._behind: ops.MlpSpec | ops.RbfSpec
+        if isinstance(field, Rbf):
+            self._op, self._behind = ops.grid_rbf_step, field.rbf
+        else:
+            self._behind = field.mlp
 
     def tensors(self) -> dict[str, Tensor]:
         return self.moments.tensors()
@@ -186,14 +198,14 @@ class HashGridStep:
     def __call__(self, step: int, factor: float) -> Tensor:
         training, moments = self.plan.training, self.moments
         coords, targets = self.signal.batch(training.batch, self.plan.seed, step)
-        return ops.grid_mlp_step(
+        return self._op(
             coords,
             targets,
             (self.field.table.data, moments.first["table"], moments.second["table"]),
             (self.field.params.data, moments.first["params"], moments.second["params"]),
             self.workspace,
             self.field.grid,
-            self.field.mlp,
+            self._behind,
             step=step,
             lr_table=factor * training.table_rate,
             lr_params=factor * training.rate,

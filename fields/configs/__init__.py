@@ -5,6 +5,7 @@ from fields.configs.finer import FinerConfig
 from fields.configs.fourier import FourierConfig
 from fields.configs.hashgrid import HashGridConfig
 from fields.configs.network import NetworkConfig
+from fields.configs.rbf import RbfConfig
 from fields.configs.siren import SirenConfig
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "FourierConfig",
     "HashGridConfig",
     "NetworkConfig",
+    "RbfConfig",
     "Setting",
     "SirenConfig",
     "TooSmall",
