@@ -24,7 +24,19 @@ def mlp(seed=0):
     return fields.MLP(2, 3, width=32, bias=True, seed=seed)
 
 
-MAKERS = [hash_grid, encoding, planes, mlp]
+def siren(seed=0):
+    return fields.Siren(3, width=32, depth=2, omega=5.0, seed=seed)
+
+
+def finer(seed=0):
+    return fields.Finer(3, width=32, depth=2, omega=5.0, seed=seed)
+
+
+def fourier(seed=0):
+    return fields.Fourier(3, width=32, depth=2, frequencies=20, seed=seed)
+
+
+MAKERS = [hash_grid, encoding, planes, mlp, siren, finer, fourier]
 
 
 each = pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
