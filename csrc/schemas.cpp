@@ -6,6 +6,8 @@
 // (maths/mlp_shape.h).
 // RBF: kernels, channels, affine, factor, output_activation (maths/rbf.h).
 // PLANES: sum (or side by side), align_corners, zero_padding (maths/triplane.h).
+// CAM: bits of the coordinates that the grids span, and whether layers are normalised
+// (cpu/tile_cam.h).
 // MODULATION: rows that are normalised together, activation and its frequency (maths/modulation.h).
 #include <torch/csrc/stable/library.h>
 
@@ -18,6 +20,7 @@
 #define MODULATION "int group, int activation, float omega"
 #define PLANES "bool sum, bool align_corners, bool zero_padding"
 #define RBF "int kernels, int channels, bool affine, float factor, int output_activation"
+#define CAM "int axes, bool normalise"
 
 STABLE_TORCH_LIBRARY(fields, m) {
   m.def("hash_grid(Tensor coords, Tensor table, " GRID ") -> Tensor");
@@ -55,9 +58,8 @@ STABLE_TORCH_LIBRARY(fields, m) {
   m.def("rbf(Tensor x, Tensor params, " RBF ") -> Tensor");
   m.def("rbf_backward(Tensor grad, Tensor x, Tensor params, " RBF ") -> (Tensor, Tensor)");
   m.def("rbf_with_grad(Tensor x, Tensor params, " RBF ") -> (Tensor, Tensor)");
-  m.def(
-      "rbf_with_grad_backward(Tensor grad, Tensor grad_jacobian, Tensor x, Tensor params, " RBF
-      ") -> (Tensor, Tensor)");
+  m.def("rbf_with_grad_backward(Tensor grad, Tensor grad_jacobian, Tensor x, Tensor params, " RBF
+        ") -> (Tensor, Tensor)");
   m.def("grid_rbf(Tensor coords, Tensor table, Tensor params, " GRID ", " RBF
         ", Tensor? cancel) -> Tensor");
   m.def("grid_rbf_backward(Tensor grad, Tensor coords, Tensor table, Tensor params, " GRID ", " RBF
@@ -77,5 +79,16 @@ STABLE_TORCH_LIBRARY(fields, m) {
   m.def(
       "modulate_backward(Tensor grad, Tensor h, Tensor positions, Tensor gamma, Tensor "
       "beta, " MODULATION ", bool need_positions) -> (Tensor, Tensor, Tensor, Tensor)");
+  m.def("cam_mlp(Tensor coords, Tensor frequencies, Tensor table, Tensor params, " MLP ", " CAM
+        ") -> Tensor");
+  m.def(
+      "cam_mlp_backward(Tensor grad, Tensor coords, Tensor frequencies, Tensor table, Tensor "
+      "params, " MLP ", " CAM ", bool need_coords) -> (Tensor, Tensor, Tensor)");
+  m.def(
+      "cam_step(Tensor coords, Tensor targets, Tensor frequencies, Tensor(a!) table, "
+      "Tensor(b!) table_m, Tensor(c!) table_v, Tensor(d!) params, Tensor(e!) params_m, "
+      "Tensor(f!) params_v, " MLP ", " CAM
+      ", int loss, int step, float lr_table, float lr_params, float beta1, float beta2, "
+      "float eps, float weight_decay) -> Tensor");
   m.def("fma_peak(float seconds, int precision) -> float");
 }

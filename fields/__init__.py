@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fields.errors import Cancelled, FieldsError
     from fields.fitting import fit
     from fields.mlp import MLP
+    from fields.models.cam import Cam
     from fields.models.finer import Finer
     from fields.models.fourier import Fourier
     from fields.models.hashgrid import HashGrid
@@ -30,6 +31,7 @@ _HOMES = {
     "load": "fields.runs",
     "Run": "fields.runs",
     "Finer": "fields.models.finer",
+    "Cam": "fields.models.cam",
     "Fourier": "fields.models.fourier",
     "HashGrid": "fields.models.hashgrid",
     "Siren": "fields.models.siren",
@@ -43,6 +45,7 @@ _HOMES = {
 
 __all__ = [
     "MLP",
+    "Cam",
     "Cancelled",
     "FieldsError",
     "Finer",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fields.configs import (
+    CamConfig,
     Config,
     FinerConfig,
     FourierConfig,
@@ -63,6 +64,14 @@ MODELS = {
             " Functions in Low Dimensional Domains, arXiv 2006.10739",
             config=FourierConfig,
             module="fields.models.fourier:Fourier",
+        ),
+        Model(
+            name="cam",
+            use="fourier with layers scaled and shifted by small grids: more from few parameters",
+            source="Lee et al. 2024, Coordinate-Aware Modulation for Neural Fields,"
+            " arXiv 2311.14993",
+            config=CamConfig,
+            module="fields.models.cam:Cam",
         ),
         Model(
             name="rbf",

@@ -206,7 +206,6 @@ def _build(path: Path, content: Mapping[str, Any], values: int) -> nn.Module:
     # Before memory is taken: a file may claim any size.
     if config.stored != values:
         raise FieldsError(
-            f"{shown(path)} holds {values:,} values, its configuration describes"
-            f" {config.stored:,}"
+            f"{shown(path)} holds {values:,} values, its configuration describes {config.stored:,}"
         )
     return catalogue.build(config)

@@ -119,6 +119,7 @@ TRAINING = {
     "finer": _NETWORK,
     "fourier": dataclasses.replace(_NETWORK, rate=3e-3),
     "rbf": Training(rate=1e-2, table_rate=1e-2),  # as published for pictures
+    "cam": dataclasses.replace(_NETWORK, rate=1e-3, table_rate=1e-2),  # as published
 }
 
 
@@ -146,7 +147,8 @@ def make(
     if batch is not None:
         training = dataclasses.replace(training, batch=batch)
     if rate is not None:
-        training = dataclasses.replace(training, rate=rate, table_rate=rate)
+        ratio = training.table_rate / training.rate if model == "cam" else 1.0
+        training = dataclasses.replace(training, rate=rate, table_rate=ratio * rate)
     if stop.is_empty:
         stop = Stop(seconds=DEFAULT_SECONDS)
     elif stop == Stop(target=stop.target):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fields import ops
 from fields.errors import FieldsError
+from fields.models.cam import Cam
 from fields.models.hashgrid import HashGrid
 from fields.models.network import Network
 from fields.models.rbf import Rbf
@@ -62,6 +63,8 @@ def choose(field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss) -> St
     if isinstance(field, Network) and isinstance(loss, str):
         if type(field).forward is Network.forward and field.params.requires_grad:
             return MlpStep(field, signal, plan, loss)
+    if type(field) is Cam and isinstance(loss, str) and CamStep.fits(field):
+        return CamStep(field, signal, plan, loss)
     return AutogradStep(field, signal, plan, loss)
 
 
@@ -166,6 +169,47 @@ class MlpStep:
             self.field.mlp,
             step=step,
             lr=factor * training.rate,
+            loss=self.loss,
+            beta1=training.beta1,
+            beta2=training.beta2,
+            eps=training.eps,
+            weight_decay=training.weight_decay,
+        )
+
+
+class CamStep:
+    """A network with coordinate-aware modulation and a standard loss: all but the batch is one op.
+
+    The same step as AutogradStep's (tests/test_models_cam.py).
+    """
+
+    def __init__(self, field: Cam, signal: Signal, plan: Plan, loss: str):
+        self.field, self.signal, self.plan, self.loss = field, signal, plan, loss
+        self.moments = Moments(field)
+
+    @staticmethod
+    def fits(field: Cam) -> bool:
+        trained = field.table.requires_grad and field.params.requires_grad
+        return trained and field.is_fused(field.params)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.moments.tensors()
+
+    def __call__(self, step: int, factor: float) -> Tensor:
+        training, moments, field = self.plan.training, self.moments, self.field
+        coords, targets = self.signal.batch(training.batch, self.plan.seed, step)
+        return ops.cam_step(
+            coords,
+            targets,
+            field.frequencies,
+            (field.table.data, moments.first["table"], moments.second["table"]),
+            (field.params.data, moments.first["params"], moments.second["params"]),
+            field.mlp,
+            field.config.axes,
+            step=step,
+            lr_table=factor * training.table_rate,
+            lr_params=factor * training.rate,
+            normalise=field.config.normalise == "features",
             loss=self.loss,
             beta1=training.beta1,
             beta2=training.beta2,

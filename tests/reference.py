@@ -251,7 +251,7 @@ def knots(grid, positions):
     place = positions * (sizes - 1).to(positions)
     lower = torch.minimum(place.detach().floor().long(), sizes - 2)
     t = place - lower
-    total = 0
+    total = torch.zeros(len(positions), grid.shape[-1]).to(grid)
     for corner in itertools.product((0, 1), repeat=dim):
         weight = torch.ones_like(t[:, 0])
         for axis, side in enumerate(corner):

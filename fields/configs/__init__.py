@@ -1,6 +1,7 @@
 """The models' configurations: frozen dataclasses, one file each, free of torch."""
 
 from fields.configs.base import Config, Setting, TooSmall, setting, settings
+from fields.configs.cam import CamConfig
 from fields.configs.finer import FinerConfig
 from fields.configs.fourier import FourierConfig
 from fields.configs.hashgrid import HashGridConfig
@@ -9,6 +10,7 @@ from fields.configs.rbf import RbfConfig
 from fields.configs.siren import SirenConfig
 
 __all__ = [
+    "CamConfig",
     "Config",
     "FinerConfig",
     "FourierConfig",

@@ -6,6 +6,7 @@ for any number of threads.
 """
 
 from fields import extension
+from fields.ops.cam import cam_mlp, cam_step
 from fields.ops.fourier import fourier
 from fields.ops.hash_grid import hash_grid, hash_grid_with_grad
 from fields.ops.mlp import grid_mlp, mlp
@@ -37,6 +38,8 @@ __all__ = [
     "PlaneSpec",
     "RbfSpec",
     "adam_step",
+    "cam_mlp",
+    "cam_step",
     "fma_peak",
     "fourier",
     "grid_mlp",
