@@ -265,6 +265,8 @@ class TileMlp {
                           [&](int row, int column, V value) {
                             S* at = layer_grad + row * stride + column;
                             store<V>(at, load<V>(at) + value);
+                            // Wide layers' sums are not in cache; fetch those of the next block.
+                            __builtin_prefetch(at + Block<V>::rows * stride, 1);
                           });
     if (shape_.bias) {
       S* bias = layer_grad + out * stride;
