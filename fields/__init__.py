@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fields.models.finer import Finer
     from fields.models.fourier import Fourier
     from fields.models.hashgrid import HashGrid
+    from fields.models.rbf import Rbf
     from fields.models.siren import Siren
     from fields.runs import Run, load
 
@@ -34,6 +35,7 @@ _HOMES = {
     "Cam": "fields.models.cam",
     "Fourier": "fields.models.fourier",
     "HashGrid": "fields.models.hashgrid",
+    "Rbf": "fields.models.rbf",
     "Siren": "fields.models.siren",
     "FourierEncoding": "fields.encodings.fourier",
     "HashGridEncoding": "fields.encodings.hash_grid",
@@ -53,6 +55,7 @@ __all__ = [
     "FourierEncoding",
     "HashGrid",
     "HashGridEncoding",
+    "Rbf",
     "Run",
     "Siren",
     "TriPlaneEncoding",

@@ -75,6 +75,20 @@ def test_the_fused_step_equals_autograds(loss, centres):
         assert (a - b).norm() <= 1e-3 * (b - getattr(Rbf(3, centres=centres, **TINY), name)).norm()
 
 
+@encoders
+def test_modules_are_compiled_copied_and_take_any_leading_shape(encoder):
+    field = Rbf(3, encoder=encoder, **TINY)
+    coords = torch.rand(4, 5, 2)
+    values = field(coords)
+    assert values.shape == (4, 5, 3) and field(torch.rand(0, 2)).shape == (0, 3)
+    assert torch.equal(field(coords.transpose(0, 1)), values.transpose(0, 1))
+    twin = Rbf(3, encoder=encoder, **TINY, seed=7)
+    twin.load_state_dict(copy.deepcopy(field).state_dict())
+    assert torch.equal(twin(coords), values)
+    compiled = torch.compile(field, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(coords), values)
+
+
 def test_only_gaussians_on_a_grid_are_fused():
     for settings in ({"encoder": "dif"}, {"kernel": "cubic"}, {"encoder": "triplane"}):
         field = Rbf(3, **{**TINY, **settings})

@@ -118,7 +118,6 @@ __global__ void before_activation_kernel(RbfShape shape, int64_t rows, const S* 
     bent = fma(grad_jacobian[at], before[at], bent);
     dslopes[at] = grad_jacobian[at] * slope;
   }
-  // No output activation that is differentiable twice has a curvature where there is no jacobian.
   dz[row] = fma(grad[row], slope, curvature(shape.output, values[row], slope) * bent);
 }
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from fields import grid_levels
 from fields.configs.base import Config, TooSmall, setting
+from fields.configs.hashgrid import table_size
 from fields.errors import FieldsError
 
 KERNELS = (
@@ -13,7 +14,7 @@ KERNELS = (
     *("cubic", "thin_plate", "wendland"),
 )
 _PLANES = {2: 1, 3: 3, 4: 6}
-_MOST_ROWS = 22  # log2, of a level that is chosen for a signal
+_MOST_ROWS = 22  # log2, of a level of dif that is chosen for a signal
 
 
 @dataclass(frozen=True)
@@ -132,17 +133,16 @@ def _clamped(value: float, low: int, high: int) -> int:
 
 
 def _grid(shape: tuple[int, ...], size: float, options: dict[str, Any]) -> dict[str, Any]:
-    """Eight levels, from 16 cells to one for each sample along the longest side, with `size` rows
-    for two samples on the finest."""
-    longest, samples = max(shape), max(math.prod(shape), 1)
+    """Eight levels, from 16 cells to one for each sample along the longest side, with the tables of
+    a hash grid where `size` is 1."""
+    longest = max(shape)
     count = options.get("num_levels", 8 if longest > 64 else 4)
     base = options.get("base_resolution", _clamped(longest / 2, 1, 16))
-    rows = _clamped(math.log2(size * samples) - 1, 3, _MOST_ROWS)
     growth = ((longest + 1) / base) ** (1 / max(count - 1, 1))
     return {
         "num_levels": count,
         "base_resolution": base,
-        "log2_table_size": rows if size < 1 else max(rows, 8),
+        "log2_table_size": _clamped(table_size(shape) + math.log2(size), 3, 24),
         "growth": min(max(growth, 1.0), 4.0),
     }
 
@@ -153,7 +153,7 @@ def _dif(shape: tuple[int, ...], size: float, options: dict[str, Any]) -> dict[s
     return {
         "num_levels": 6,
         "features_per_level": 4,
-        "base_resolution": _clamped(side / 16, 1, 1024),
+        "base_resolution": _clamped(side / 16, 4 if size >= 1 else 1, 1024),
         "log2_table_size": _MOST_ROWS,
         "centres": "spread",
     }
@@ -165,7 +165,7 @@ def _triplane(shape: tuple[int, ...], size: float, options: dict[str, Any]) -> d
     return {
         "num_levels": 3,
         "features_per_level": 8,
-        "base_resolution": _clamped(side / 16, 1, 4096),
+        "base_resolution": _clamped(side / 16, 4 if size >= 1 else 1, 4096),
         "growth": 2.0,
         "centres": "spread",
     }
