@@ -40,7 +40,11 @@ def cam(seed=0):
     return fields.Cam(3, width=32, depth=2, frequencies=20, grid_size=6, seed=seed)
 
 
-MAKERS = [hash_grid, encoding, planes, mlp, siren, finer, fourier, cam]
+def rbf(seed=0):
+    return fields.Rbf(3, **GRID, kernels=16, centres="spread", seed=seed)
+
+
+MAKERS = [hash_grid, encoding, planes, mlp, siren, finer, fourier, cam, rbf]
 
 
 each = pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
