@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("fit waves.png --fresh-bins 9", "--model siren, finer or fourier has"),
+        ("fit waves.png --fresh-bins 9", "--model siren, finer"),
         ("fit waves.png --fresh", "hashgrid has no frequency"),
         ("fit waves.png --model siren --fresh-bins 7", "--fresh-bins must be a whole number of"),
         ("fit waves.png --model siren --fresh-bins 99", "20 is the most"),
