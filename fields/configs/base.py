@@ -113,6 +113,15 @@ class Config:
         raise NotImplementedError
 
     @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one point's values.
+
+        Counted are layers, two for each feature and kernel, one for each feature and vertex that is
+        interpolated; not what finds vertices and their weights, biases, or activations.
+        """
+        raise NotImplementedError
+
+    @property
     def stored(self) -> int:
         """Numbers that a file holds: the trained ones and what the field keeps beside them."""
         return self.parameters

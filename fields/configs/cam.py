@@ -110,6 +110,19 @@ class CamConfig(NetworkConfig):
         return super().parameters + (2 * self.depth * self._knot_numbers if self.grids else 0)
 
     @property
+    def multiply_adds(self) -> int:
+        """As of every network; normalisation is counted as two a feature, scale and shift as one
+        beside the interpolation of both."""
+        count = super().multiply_adds + self.rows * self.dim
+        if self.normalise == "features":
+            periodic = self.trunk in ("siren", "finer")
+            count += 2 * self.width * (self.depth - periodic)
+        if self.grids:
+            per_knot = self.width if self.modulation == "feature" else 1
+            count += self.depth * (2 * 2 ** len(self.axes) * per_knot + self.width)
+        return count
+
+    @property
     def stored(self) -> int:
         return self.parameters + self.rows * self.dim
 

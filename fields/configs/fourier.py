@@ -43,5 +43,9 @@ class FourierConfig(NetworkConfig):
         return 2 * self.rows
 
     @property
+    def multiply_adds(self) -> int:
+        return super().multiply_adds + self.rows * self.dim
+
+    @property
     def stored(self) -> int:
         return self.parameters + self.rows * self.dim

@@ -46,14 +46,26 @@ class HashGridConfig(Config):
             )
 
     @property
+    def features(self) -> int:
+        """Numbers that the MLP takes."""
+        return self.num_levels * self.features_per_level
+
+    @property
+    def _layers(self) -> int:
+        """Weights of the MLP."""
+        sizes = [self.features, *[self.width] * self.depth, self.channels]
+        return sum(n * m for n, m in itertools.pairwise(sizes))
+
+    @property
     def parameters(self) -> int:
         resolutions = grid_levels.resolutions(self.num_levels, self.base_resolution, self.growth)
         rows = sum(grid_levels.rows(r, self.dim, self.log2_table_size) for r in resolutions)
-        sizes = [self.num_levels * self.features_per_level, *[self.width] * self.depth]
-        sizes.append(self.channels)
-        layers = sum(n * m for n, m in itertools.pairwise(sizes))
-        biases = sum(sizes[1:]) if self.bias else 0
-        return rows * self.features_per_level + layers + biases
+        biases = self.depth * self.width + self.channels if self.bias else 0
+        return rows * self.features_per_level + self._layers + biases
+
+    @property
+    def multiply_adds(self) -> int:
+        return 2**self.dim * self.features + self._layers
 
     @classmethod
     def for_signal(

@@ -29,6 +29,11 @@ class NetworkConfig(Config):
         sizes = [self.inputs, *[self.width] * self.depth, self.channels]
         return sum((into + 1) * out for into, out in itertools.pairwise(sizes))
 
+    @property
+    def multiply_adds(self) -> int:
+        sizes = [self.inputs, *[self.width] * self.depth, self.channels]
+        return sum(into * out for into, out in itertools.pairwise(sizes))
+
     @classmethod
     def for_signal(
         cls: type[N],

@@ -97,6 +97,15 @@ class RbfConfig(Config):
                 size += self._rows(self.base_resolution) * features
         return size
 
+    @property
+    def multiply_adds(self) -> int:
+        count = self.kernels * (2 * self.features + self.channels)
+        count += self.channels * self.features if self.affine else 0
+        if self.encoder == "triplane":  # bilinear, and the product of planes
+            return count + (5 * _PLANES[self.dim] - 1) * self.features
+        grids = 2 if self.encoder == "dif" and self.coefficients else 1
+        return count + (grids * 2**self.dim + grids - 1) * self.features
+
     def _rows(self, resolution: int) -> int:
         if self.encoder == "triplane":
             return _PLANES[self.dim] * resolution**2
