@@ -29,6 +29,18 @@ def init_params(inputs: int, spec: ops.MlpSpec, generator: torch.Generator) -> T
     return torch.cat(parts)
 
 
+def init_linear(inputs: int, spec: ops.MlpSpec, generator: torch.Generator) -> Tensor:
+    """Flat initial parameters as torch's Linear has them: all within 1 / sqrt(inputs of a layer).
+
+    Where layers are normalised the size of a weight is the inverse of its learning rate.
+    """
+    parts = []
+    for out, into in spec.layer_shapes(inputs):
+        for count in (out * into, out if spec.bias else 0):
+            parts.append((torch.rand(count, generator=generator) * 2 - 1) * into**-0.5)
+    return torch.cat(parts)
+
+
 def init_periodic(
     inputs: int, spec: ops.MlpSpec, generator: torch.Generator, first_bias: float | None = None
 ) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from fields import ops
 from fields.configs import CamConfig
 from fields.encodings.fourier import gaussian_frequencies, positional_frequencies
-from fields.mlp import init_params, init_periodic, split_params
+from fields.mlp import init_linear, init_periodic, split_params
 from fields.ops.checks import alike
 from fields.points import as_matrix
 
@@ -31,7 +31,8 @@ class Cam(nn.Module):
     The fourier and positional trunks take coordinates in [0, 1], as published for this method, the
     siren and finer trunks in [-1, 1]. In those two, norm acts on the argument of the sine, and
     leaves the first layer alone: there the size of the argument is the frequency. They are not in
-    the paper.
+    the paper. Weights start as those of torch's Linear: from larger ones, as a ReLU network without
+    norm is often given, small fits ended about 2 dB lower.
     """
 
     frequencies: Tensor
@@ -59,7 +60,7 @@ class Cam(nn.Module):
             first_omega=config.omega if periodic else 1.0,
             omega=config.hidden_omega if periodic else 1.0,
         )
-        init = init_periodic if periodic else init_params
+        init = init_periodic if periodic else init_linear
         self.params = nn.Parameter(init(config.inputs, self.mlp, generator))
         per_knot = config.width if config.modulation == "feature" else 1
         table = torch.zeros(config.depth, 2, *config.knots, per_knot)
