@@ -1,5 +1,6 @@
 """PSNR against seconds, as a picture."""
 
+from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from fields.pictures.replacing import replacing
 
 INK, FAINT = "#22272e", "#9aa3ad"
+Label = tuple[tuple[float, float], str, str]  # the end of a line, its name, its colour
 COLOURS = ("#2458a6", "#d1692e", "#3f8f58", "#9b4f96", "#b8922b")  # told apart in grey as well
 
 
@@ -18,7 +20,6 @@ def save(path: Path, rows: list[dict[str, Any]]) -> None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import ScalarFormatter
 
     figure = Figure(figsize=(8, 5), dpi=150, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -50,32 +51,44 @@ def save(path: Path, rows: list[dict[str, Any]]) -> None:
                 color=colour,
                 zorder=4,
             )
-    axes.set_xscale("log")
-    formatter = ScalarFormatter()
-    formatter.set_scientific(False)
-    axes.xaxis.set_major_formatter(formatter)
-    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if _within(axes, t)]
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.minorticks_off()
+    log_axis(axes, (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500))
     axes.margins(x=0.02)
-    for height, ((x, y), name, colour) in zip(_apart(axes, labels), labels, strict=True):
-        axes.annotate(
-            name, (x, y), (8, height), textcoords="offset points", color=colour, va="center"
-        )
-    axes.set_xlabel("seconds of training", color=INK)
-    axes.set_ylabel("PSNR, dB", color=INK)
-    axes.set_title("What a fit reaches in how long", loc="left", color=INK, fontsize=12)
+    label_ends(axes, labels)
+    dress(axes, "seconds of training", "PSNR, dB", "What a fit reaches in how long")
     axes.text(
         0.99, 0.02, "line: told to end after so long    ring: told to stop at a score",
         transform=axes.transAxes, ha="right", color=FAINT, fontsize=8,
     )  # fmt: skip
+    with replacing(path) as file:
+        figure.savefig(file, format="png")
+
+
+def log_axis(axes: Any, ticks: Iterable[float]) -> None:
+    """A logarithmic x axis with those of the ticks that lie within, as plain numbers."""
+    axes.set_xscale("log")
+    shown = [tick for tick in ticks if _within(axes, tick)]
+    axes.set_xticks(shown, [f"{tick:g}" for tick in shown])
+    axes.minorticks_off()
+
+
+def label_ends(axes: Any, labels: list[Label]) -> None:
+    """Names at the ends of lines; none overlap."""
+    for height, ((x, y), name, colour) in zip(_apart(axes, labels), labels, strict=True):
+        axes.annotate(
+            name, (x, y), (8, height), textcoords="offset points", color=colour, va="center"
+        )
+
+
+def dress(axes: Any, x: str, y: str, title: str) -> None:
+    """Names of the axes, a title, and a grid in place of a frame."""
+    axes.set_xlabel(x, color=INK)
+    axes.set_ylabel(y, color=INK)
+    axes.set_title(title, loc="left", color=INK, fontsize=12)
     axes.grid(color="#e6e9ed", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=INK, length=0)
-    with replacing(path) as file:
-        figure.savefig(file, format="png")
 
 
 def _within(axes: Any, x: float) -> bool:
@@ -83,7 +96,7 @@ def _within(axes: Any, x: float) -> bool:
     return low <= x <= high
 
 
-def _apart(axes: Any, labels: list[tuple[tuple[float, float], str, str]]) -> list[float]:
+def _apart(axes: Any, labels: list[Label]) -> list[float]:
     """Points by which each label is lifted from the end of its line, so that none overlap."""
     low, high = axes.get_ylim()
     per_unit = 300 / (high - low)  # the axes are about 300 points high

@@ -68,14 +68,14 @@ def _ranks(values: Any) -> list[float]:
     return [ordered.index(v) + (ordered.count(v) - 1) / 2 for v in values]
 
 
-def picture_of(source: str) -> Picture:
-    """The square in the middle of a picture, by area average SIDE pixels wide, eight bits deep."""
+def picture_of(source: str, size: int = SIDE) -> Picture:
+    """The square in the middle of a picture, by area average `size` pixels wide, of eight bits."""
     whole = read_picture(source)
     side = min(whole.width, whole.height)
     top, left = (whole.height - side) // 2, (whole.width - side) // 2
     square = np.ascontiguousarray(whole.pixels[top : top + side, left : left + side])
     values = torch.from_numpy(square).double().movedim(-1, 0)
-    small = torch.nn.functional.adaptive_avg_pool2d(values, SIDE).movedim(0, -1)
+    small = torch.nn.functional.adaptive_avg_pool2d(values, size).movedim(0, -1)
     scale = 1.0 if square.dtype == np.uint8 else 255 / max(small.max().item(), 1e-9)
     pixels = (small * scale).round().clamp(0, 255).to(torch.uint8).numpy()
     return Picture(np.ascontiguousarray(pixels), whole.name, "png")

@@ -1,0 +1,128 @@
+"""Fits of pictures with models of one size, by steps and by seconds, and the rows of their figures."""
+
+import argparse
+import dataclasses
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fields.bench import fits
+from fields.bench.fits import Fitted
+from fields.configs import Config
+from fields.pictures import Picture
+
+LEAST_BUDGET = 0.3  # seconds of the shortest fit of a curve
+MEAN = "mean of all"
+
+
+class Fits:
+    """All fits of one picture with one model.
+
+    Attributes:
+        by_steps: of each seed, those of equal steps.
+        by_seconds: by seconds, those told to take so long; of each seed for the longest, of the
+            first for the others.
+    """
+
+    def __init__(self, picture: Picture, model: str, config: Config):
+        self.picture, self.model, self.config = picture, model, config
+        self.by_steps: list[Fitted] = []
+        self.by_seconds: dict[float, list[Fitted]] = {}
+
+    @property
+    def longest(self) -> Fitted:
+        """The first seed's fit of the most seconds."""
+        return self.by_seconds[max(self.by_seconds)][0]
+
+    def rows(self) -> list[dict[str, Any]]:
+        limits = [("steps", float(self.by_steps[0].steps), self.by_steps)]
+        limits += [("seconds", limit, found) for limit, found in sorted(self.by_seconds.items())]
+        return [self._row(by, limit, found) for by, limit, found in limits]
+
+    def _row(self, by: str, limit: float, found: list[Fitted]) -> dict[str, Any]:
+        first = found[0]
+        row = {
+            "work": f"{self.picture.name} {self.model} after {limit:g} {by}",
+            "engine": "fields",
+            "picture": self.picture.name,
+            "model": self.model,
+            "by": by,
+            "limit": limit,
+            "parameters": first.parameters,
+            "bytes": first.bytes,
+            "multiply_adds": self.config.multiply_adds,
+            "psnr": statistics.mean(fit.psnr for fit in found),
+            "psnr_of_seeds": [fit.psnr for fit in found],
+            "steps": statistics.median(fit.steps for fit in found),
+            "seconds": statistics.median(fit.seconds for fit in found),
+        }
+        similar = [fit.ssim for fit in found if fit.ssim is not None]
+        if similar:
+            row["ssim"] = statistics.mean(similar)
+        if first.frequency is not None:
+            row["frequency"] = first.frequency
+        return row
+
+
+def budgets(longest: float) -> list[float]:
+    """Seconds of the fits of a curve: the longest, half of it and so on."""
+    found = [longest]
+    while found[-1] / 2 >= LEAST_BUDGET:
+        found.append(found[-1] / 2)
+    return found
+
+
+def measure(
+    pictures: list[Picture],
+    configs: Mapping[str, Mapping[str, Config]],
+    options: argparse.Namespace,
+) -> Iterator[Fits]:
+    """The fits of each picture; models take turns, so that all meet the same drift of speed."""
+    with tempfile.TemporaryDirectory() as folder:
+        for config in configs[pictures[0].name].values():  # what a process pays once
+            fits.fit(pictures[0], config, folder, steps=2, threads=options.threads)
+        for picture in pictures:
+            print(f"fitting: {picture.name}", file=sys.stderr, flush=True)
+            found = {
+                model: Fits(picture, model, config)
+                for model, config in configs[picture.name].items()
+            }
+            for seed in range(options.seeds):
+                for one in found.values():
+                    config = dataclasses.replace(one.config, seed=seed)
+                    common = {"seed": seed, "threads": options.threads}
+                    one.by_steps.append(
+                        fits.fit(picture, config, folder, steps=options.steps, **common)
+                    )
+                    for budget in budgets(options.seconds)[: None if seed == 0 else 1]:
+                        timed = fits.fit(picture, config, folder, seconds=budget, **common)
+                        one.by_seconds.setdefault(budget, []).append(timed)
+            yield from found.values()
+
+
+def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each model and length of a fit the means over pictures; of counts, the largest."""
+    result = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        mine = [row for row in rows if row["model"] == model]
+        for by, limit in dict.fromkeys((row["by"], row["limit"]) for row in mine):
+            found = [row for row in mine if (row["by"], row["limit"]) == (by, limit)]
+            row = {
+                "work": f"{MEAN} {model} after {limit:g} {by}",
+                "engine": "fields",
+                "picture": MEAN,
+                "model": model,
+                "by": by,
+                "limit": limit,
+            }
+            for name in ("parameters", "bytes", "multiply_adds"):
+                row[name] = max(one[name] for one in found)
+            for name in ("psnr", "ssim", "steps", "seconds"):
+                if all(name in one for one in found):
+                    row[name] = statistics.mean(one[name] for one in found)
+            by_seed = zip(*(one["psnr_of_seeds"] for one in found), strict=True)
+            row["psnr_of_seeds"] = [statistics.mean(scores) for scores in by_seed]
+            result.append(row)
+    return result
