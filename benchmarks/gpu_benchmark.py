@@ -17,9 +17,11 @@ from torch import Tensor
 
 from fields import ops
 from fields.bench.own_engines import module
+from fields.bench.samples import NUM_BATCHES
 from fields.bench.timing import spread
+from fields.bench.torch_grid import TorchField
 from fields.bench.torch_peer import TorchPeer
-from fields.bench.workload import BETAS, EPS, NUM_BATCHES, RATE, Workload
+from fields.bench.workload import BETAS, EPS, RATE, Workload
 
 ROUNDS, SLICE = 11, 0.02
 PRECISIONS = ("float32", "bf16", "fp16")
@@ -104,7 +106,7 @@ def own_loop(work: OnDevice, precision: str) -> Callable[[], None]:
 
 def peer(work: OnDevice, mode: str, lookup: str, *, training: bool) -> Callable[[], None]:
     """torch.compile of the same model."""
-    engine = TorchPeer(work, lookup, mode)
+    engine = TorchPeer(work, TorchField(work, lookup, by_corner=True), mode)
     engine.field.to(work.device)
     count = 0
 

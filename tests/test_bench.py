@@ -11,11 +11,26 @@ import torch
 from PIL import Image
 
 from fields import ops
-from fields.bench import drjit_peer, image, kernels, machine, plot, report, timing
+from fields.bench import (
+    cam_contest,
+    drjit_peer,
+    field_contest,
+    image,
+    kernels,
+    machine,
+    network_contest,
+    plot,
+    rbf_contest,
+    report,
+    timing,
+)
 from fields.bench.contest import Contest
+from fields.bench.field_work import FieldWork
+from fields.bench.grid_contest import peer
 from fields.bench.group import GROUPS, measure
-from fields.bench.own_engines import FusedEngine, LoopEngine
-from fields.bench.torch_peer import COMPILED, LOOKUPS, TorchField, TorchPeer
+from fields.bench.own_engines import FieldEngine, FusedEngine, LoopEngine
+from fields.bench.torch_grid import LOOKUPS, TorchField
+from fields.bench.torch_peer import MODES
 from fields.bench.workload import Workload
 
 PICTURE = Workload(log2_table_size=10, batch=512, points=32 * 32)
@@ -106,7 +121,7 @@ def test_training_steps_fall_at_all():
 
 @pytest.mark.parametrize("lookup", LOOKUPS)
 def test_plain_torch_has_our_loss_curve(own_losses, lookup):
-    torch.testing.assert_close(losses(TorchPeer(PICTURE, lookup)), own_losses, rtol=2e-3, atol=1e-5)
+    torch.testing.assert_close(losses(peer(PICTURE, lookup)), own_losses, rtol=2e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -135,9 +150,39 @@ def test_drjit_has_our_values_inside(work):
 
 def test_plain_torch_infers_what_the_module_does():
     ours = FusedEngine(PICTURE).infer()
-    theirs = TorchPeer(PICTURE, "index").infer()
+    theirs = peer(PICTURE, "index").infer()
     assert theirs.shape == (32 * 32, 3)
     torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-8)
+
+
+SETTINGS = {
+    "siren": {"width": 32, "depth": 2},
+    "cam": {"width": 16, "depth": 2, "frequencies": 8, "grid_size": 5},
+    "rbf": {"num_levels": 4, "log2_table_size": 10, "kernels": 8},
+}
+PEERS = [
+    ("siren", network_contest, network_contest.WAYS),
+    ("cam", cam_contest, cam_contest.WAYS),
+    ("rbf", rbf_contest, rbf_contest.WAYS),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "contest", "way"),
+    [(model, contest, way) for model, contest, ways in PEERS for way in ways],
+)
+def test_models_in_plain_torch_have_our_loss_curve_and_values(model, contest, way):
+    work = FieldWork(batch=512, points=32 * 32, model=model, settings=SETTINGS[model])
+    theirs, ours = contest.peer(work, way), FieldEngine(work)
+    torch.testing.assert_close(theirs.infer(), ours.infer(), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(losses(theirs), losses(ours), rtol=2e-3, atol=1e-5)
+    torch.testing.assert_close(theirs.infer(), ours.infer(), rtol=2e-2, atol=2e-3)
+
+
+def test_a_network_that_is_trained_from_its_coordinates_on_needs_no_gradient_of_them():
+    mlp = ops.MlpSpec(8, 2, 3)
+    assert field_contest.of_network(mlp, 2, "infer") == 16 + 64 + 24
+    assert field_contest.of_network(mlp, 2, "step") == 2 * 16 + 3 * 64 + 3 * 24
 
 
 # ---- rows
@@ -145,7 +190,7 @@ def test_plain_torch_infers_what_the_module_does():
 
 def synthetic(work=PICTURE):
     """A contest with timings made up: peers in two variants, of which the second is faster."""
-    contest = Contest(work, rounds=3)
+    contest = Contest(work, FusedEngine, rounds=3)
     contest.variants = {
         "fields": ["fields: "],
         "fields bf16": ["fields bf16: "],
@@ -184,30 +229,30 @@ def test_figures_follow_from_the_timings():
 
 
 def test_a_peer_that_fails_is_named_with_its_reason():
-    contest = Contest(PICTURE, rounds=1, quick=True)
+    contest = Contest(PICTURE, FusedEngine, rounds=1, quick=True)
 
     def broken():
         raise RuntimeError("no compiler\nand more")
 
-    contest._try("torch.compile", "default", "step", broken)
+    contest.enter("torch.compile", "default", "step", broken)
     (row,) = contest.rows("2D inference", 1, 1)
     assert row["absent"] == "RuntimeError: no compiler"
 
 
 @pytest.mark.parametrize("method", ["step", "infer"])
 def test_a_peer_that_computes_something_else_does_not_take_part(method):
-    contest = Contest(PICTURE, rounds=1, quick=True)
-    wrong = TorchPeer(PICTURE, "index")
+    contest = Contest(PICTURE, FusedEngine, rounds=1, quick=True)
+    wrong = peer(PICTURE, "index")
     with torch.no_grad():
         wrong.field.weights[-1].zero_()
-    contest._try("torch.compile", "default", method, lambda: wrong)
+    contest.enter("torch.compile", "default", method, lambda: wrong)
     assert not contest.variants
     assert contest.absent["torch.compile"].startswith("ValueError: wrong: its ")
 
 
 def test_modes_of_the_compiler_are_those_that_torch_knows():
     known = torch._inductor.list_mode_options()
-    assert {mode for mode, _ in COMPILED} <= known.keys()
+    assert set(MODES) <= known.keys()
 
 
 def check_rows(rows):
@@ -222,17 +267,24 @@ def check_rows(rows):
     assert json.loads(json.dumps(rows)) == rows
 
 
-@pytest.mark.parametrize("name", ["train", "infer", "mlp"])
+@pytest.mark.parametrize("name", ["train", "infer", "mlp", "siren", "cam-small", "rbf"])
 def test_a_group_gives_rows(name):
     found = measure(name, rounds=2, threads=None, quick=True)
     check_rows(found["rows"])
     own = [row for row in found["rows"] if row["engine"] == "fields"]
     assert own and own[0]["samples_per_second"] > 0 and 0 < own[0]["share_of_peak"]
+    assert not [row for row in found["rows"] if row.get("absent", "").startswith("ValueError")]
     assert found["machine"]["kernels"] == ops.ACTIVE.cpu
 
 
 def test_every_group_of_the_command_can_be_measured():
     assert kernels.GROUPS.keys() == GROUPS.keys()
+
+
+def test_groups_are_asked_for_by_name_or_by_what_they_share():
+    assert kernels.chosen("siren,mlp") == ["siren", "mlp"]
+    assert {name for names in kernels.SETS.values() for name in names} == kernels.GROUPS.keys()
+    assert kernels.chosen("models") == ["siren", "cam", "cam-small", "rbf"]
 
 
 def command(*arguments):

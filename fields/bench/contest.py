@@ -7,15 +7,15 @@ multiply-adds is measured in every round like an engine, so a share of it is a r
 import contextlib
 import itertools
 import statistics
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from torch import Tensor
 
 from fields import device, ops
-from fields.bench import drjit_peer
-from fields.bench.own_engines import FusedEngine
 from fields.bench.timing import fastest, interleave, ratios, seconds_per_call, spread
-from fields.bench.torch_peer import COMPILED, LOOKUPS, TorchPeer
-from fields.bench.workload import Workload
+from fields.bench.torch_peer import MODES
 
 EAGER, COMPILE, DRJIT = "torch eager", "torch.compile", "drjit"
 TIMES = {EAGER: "times_eager", COMPILE: "times_compile", DRJIT: "times_drjit"}
@@ -23,15 +23,35 @@ CHECKED_STEPS = 6
 PEAKS = ("float32", "bf16")
 
 
+class Engine(Protocol):
+    """Does the work of a contest."""
+
+    def step(self, index: int) -> Tensor:
+        """One training step on a batch; its loss before the step."""
+        ...
+
+    def infer(self) -> Any:
+        """Values [points, C]."""
+        ...
+
+
+Make = Callable[[str, str | None], Engine]  # of the way it is written, and the compiler's mode
+
+
 class Contest:
-    """Args:
-    work: what every engine does.
-    rounds: how often each has its turn.
-    quick: a look whether all runs: short slices, two rounds, no compiler.
+    """
+    Args:
+        work: what every engine does.
+        own: makes our engine, which peers have to agree with.
+        rounds: how often each has its turn.
+        quick: a look whether all runs: short slices, two rounds, no compiler.
     """
 
-    def __init__(self, work: Workload, *, rounds: int, quick: bool = False):
+    def __init__(
+        self, work: Any, own: Callable[[Any], Engine], *, rounds: int, quick: bool = False
+    ):
         self.work = work
+        self.own = own
         self.quick = quick
         self.num_rounds = 2 if quick else rounds
         self.slice = 0.01 if quick else 0.2
@@ -41,6 +61,10 @@ class Contest:
         self.values: dict[str, list[float]] = {}
         for precision in PEAKS[: 1 + ops.ACTIVE.bf16]:
             self.measures[precision] = lambda p=precision: ops.fma_peak(self.slice / 2, p)
+
+    def another(self, work: Any = None) -> "Contest":
+        """An empty one, of the same work if there is no other."""
+        return Contest(work or self.work, self.own, rounds=self.num_rounds, quick=self.quick)
 
     def add(
         self,
@@ -66,37 +90,20 @@ class Contest:
         self.measures[name] = measure
         self.variants.setdefault(entry, []).append(name)
 
-    def add_torch(self, method: str) -> None:
-        """Enter plain torch; `method` is "step" or "infer"."""
-        for lookup in LOOKUPS:
-            self._try(EAGER, lookup, method, lambda lookup=lookup: TorchPeer(self.work, lookup))
+    def add_eager(self, method: str, make: Make, ways: Sequence[str]) -> None:
+        """Enter plain torch, written in each of some ways; `method` is "step" or "infer"."""
+        for way in ways:
+            self.enter(EAGER, way, method, partial(make, way, None))
 
-    def add_compiled(self, method: str) -> None:
+    def add_compiled(self, method: str, make: Make, ways: Sequence[str]) -> None:
+        """The same, compiled in each mode."""
         if self.quick:
             self.absent[COMPILE] = "left out by --quick"
             return
-        for mode, lookup in COMPILED:
-            self._try(
-                COMPILE,
-                f"{mode}, {lookup}",
-                method,
-                lambda mode=mode, lookup=lookup: TorchPeer(self.work, lookup, mode),
-            )
+        for mode, way in itertools.product(MODES, ways):
+            self.enter(COMPILE, f"{mode}, {way}", method, partial(make, way, mode))
 
-    def add_drjit(self, method: str) -> None:
-        missing = drjit_peer.why_not()
-        if missing:
-            self.absent[DRJIT] = missing
-            return
-        for frozen in (False, True)[: 1 if method == "infer" else 2]:
-            self._try(
-                DRJIT,
-                "frozen" if frozen else "traced",
-                method,
-                lambda frozen=frozen: drjit_peer.DrjitPeer(self.work, frozen=frozen),
-            )
-
-    def _try(self, entry: str, variant: str, method: str, make: Callable[[], Any]) -> None:
+    def enter(self, entry: str, variant: str, method: str, make: Callable[[], Engine]) -> None:
         """Enter a peer; one that fails is named with its reason rather than ends the benchmark."""
         try:
             engine = make()
@@ -109,7 +116,7 @@ class Contest:
 
     def _check(self, engine: Any, method: str) -> None:
         """ValueError unless a new peer computes what we do: compilers make mistakes too."""
-        own = FusedEngine(self.work)
+        own = self.own(self.work)
         if method == "step":
             for i in range(CHECKED_STEPS):
                 theirs, ours = float(engine.step(i)), float(own.step(i))

@@ -5,6 +5,7 @@ instruction set are loaded once in a process, and no group meets what another le
 """
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -12,9 +13,10 @@ import sys
 from typing import Any
 
 from fields.bench.timing import ROUNDS
+from fields.catalogue import suggestion
 from fields.errors import FieldsError
 
-# For each group, what is set in its environment. The last two compare our AVX2 kernels with
+# For each group, what is set in its environment. The two with AVX2 compare our AVX2 kernels with
 # torch.compile: once as the machine lets it run, once held to AVX2 as well.
 HELD_TO_AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
@@ -27,8 +29,17 @@ GROUPS: dict[str, dict[str, str]] = {
     "infer": {},
     "infer-3d": {},
     "mlp": {},
+    "siren": {},
+    "cam": {},
+    "cam-small": {},
+    "rbf": {},
     "avx2": {"FIELDS_CPU": "avx2"},
     "all-avx2": {"FIELDS_CPU": "avx2", **HELD_TO_AVX2},
+}
+# Several groups by one name.
+SETS = {
+    "grid": ("train", "infer", "infer-3d", "mlp", "avx2", "all-avx2"),
+    "models": ("siren", "cam", "cam-small", "rbf"),
 }
 
 
@@ -37,9 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         nargs="+",
+        type=chosen,
         metavar="GROUP",
-        choices=list(GROUPS),
-        help=f"of these: {', '.join(GROUPS)}",
+        help=f"of these: {', '.join(GROUPS)}; {' or '.join(SETS)} for several",
     )
     parser.add_argument(
         "--rounds", type=int, default=11, metavar="N", help="interleaved rounds (11)"
@@ -50,6 +61,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def chosen(text: str) -> list[str]:
+    """The groups that NAME[,NAME] stands for."""
+    groups: list[str] = []
+    for name in text.split(","):
+        if name not in {*GROUPS, *SETS}:
+            tail = suggestion(name, [*GROUPS, *SETS])
+            raise argparse.ArgumentTypeError(f"there is no group {name!r}{tail}")
+        groups += SETS.get(name, (name,))
+    return groups
+
+
 def run(options: argparse.Namespace) -> None:
     if options.rounds < ROUNDS and not options.quick:
         raise FieldsError(f"--rounds must be at least {ROUNDS}, got {options.rounds}")
@@ -58,7 +80,9 @@ def run(options: argparse.Namespace) -> None:
     settings = {"rounds": options.rounds, "threads": options.threads, "quick": options.quick}
     machine: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
-    for name in options.only or GROUPS:
+    # Those asked for, each once.
+    names = dict.fromkeys(itertools.chain.from_iterable(options.only or [GROUPS]))
+    for name in names:
         print(f"measuring: {name}", file=sys.stderr, flush=True)
         found = measured(name, settings)
         if not machine or not GROUPS[name]:

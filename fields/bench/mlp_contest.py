@@ -6,6 +6,7 @@ weights: 3 for each weight and sample are carried out and counted in `share_of_p
 `share_of_peak_useful` counts the 2 that a backward pass needs.
 """
 
+import dataclasses
 from functools import partial
 from typing import Any
 
@@ -15,8 +16,24 @@ from fields import ops
 from fields.bench.contest import EAGER, Contest
 from fields.mlp import split_params
 
+LARGE = 8  # times the usual batch
+
 
 def mlp_rows(contest: Contest, threads: int) -> list[dict[str, Any]]:
+    """At the batch of a training step, and at a large one.
+
+    What an op costs apart from its samples (its call, waking the threads) is told apart that way:
+    it is as much in both.
+    """
+    work = contest.work
+    large = dataclasses.replace(work, batch=LARGE * work.batch)
+    return [
+        *_rows(contest, ""),
+        *_rows(contest.another(large), f", batch {large.batch:,}"),
+    ]
+
+
+def _rows(contest: Contest, note: str) -> list[dict[str, Any]]:
     work = contest.work
     generator = torch.Generator().manual_seed(3)
     x = torch.randn(work.batch, work.inputs, generator=generator).requires_grad_()
@@ -30,13 +47,13 @@ def mlp_rows(contest: Contest, threads: int) -> list[dict[str, Any]]:
     for name, function in functions.items():
         contest.add(name, _forward(function, x, params))
     contest.run()
-    forward = contest.rows("MLP forward", work.batch, work.multiply_adds)
+    forward = contest.rows(f"MLP forward{note}", work.batch, work.multiply_adds)
 
-    contest = Contest(work, rounds=contest.num_rounds, quick=contest.quick)
+    contest = contest.another()
     for name, function in functions.items():
         contest.add(name, _backward(function, x, params, grad))
     contest.run()
-    backward = contest.rows("MLP backward", work.batch, 3 * work.multiply_adds)
+    backward = contest.rows(f"MLP backward{note}", work.batch, 3 * work.multiply_adds)
     for row in backward:
         for figure in [name for name in row if name.startswith("share_of_peak")]:
             row[figure.replace("peak", "peak_useful")] = row[figure] * 2 / 3

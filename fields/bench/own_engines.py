@@ -1,11 +1,14 @@
-"""Our own engines: the fused step, a user's own loop through autograd, inference."""
+"""Our own engines: the fused steps, a user's own loop through autograd, inference."""
 
 import torch
 from torch import Tensor
 
-from fields import ops
+from fields import ops, steps
+from fields.bench.field_work import FieldWork
 from fields.bench.workload import BETAS, EPS, RATE, Workload
 from fields.models.hashgrid import HashGrid
+from fields.plan import Plan, Stop
+from fields.schedule import CONSTANT
 
 
 def module(work: Workload, precision: str = "float32") -> HashGrid:
@@ -94,3 +97,30 @@ class LoopEngine:
         loss.backward()
         self.optimizer.step()
         return loss.detach()
+
+
+class FieldEngine:
+    """A model of the catalogue as `fields fit` trains and asks it."""
+
+    def __init__(self, work: FieldWork):
+        self.work = work
+        self.field = work.field()
+        plan = Plan(work.training, CONSTANT, Stop(steps=1))
+        self._step = steps.choose(self.field, self, plan, "l2")
+        self._index = 0
+        self.steps = 0
+
+    def batch(self, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        """Of the step that is being taken: the engine is its own signal."""
+        return self.work.batches[self._index % len(self.work.batches)]
+
+    def step(self, index: int) -> Tensor:
+        """One training step on a batch of the work; its loss before the step."""
+        self._index = index
+        self.steps += 1
+        return self._step(self.steps, 1.0)
+
+    def infer(self) -> Tensor:
+        """Values [points, C]."""
+        with torch.inference_mode():
+            return self.field(self.work.coords)

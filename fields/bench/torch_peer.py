@@ -1,156 +1,43 @@
-"""The same field in plain torch: what our kernels are compared with.
+"""A field in plain torch, trained and asked as well as torch does it.
 
-Written as well as plain torch allows: all levels at once, 32-bit indices (they vectorise, and halve
-the memory that moves), Adam in one fused kernel. Eager torch takes all corners at once, which makes
-few calls. The compiler gets them one by one and fuses them into one loop, 1.4 times as fast in 2D;
-in 3D it would start threads for the eight corners of every sample. No way to look up rows is the
-fastest everywhere, so all take part and a benchmark reports the fastest; so with the modes of
-torch.compile that mean something on a CPU ("reduce-overhead" adds CUDA graphs alone).
+Adam is torch's, in one fused kernel. Those modes of torch.compile take part that mean something on
+a CPU ("reduce-overhead" adds CUDA graphs alone); a benchmark reports the fastest.
 """
 
-import itertools
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from fields.bench.workload import BETAS, EPS, RATE, Workload
-from fields.mlp import split_params
+from fields.bench.field_work import FieldWork
+from fields.bench.workload import Workload
+from fields.steps import is_table
 
-LOOKUPS = ("index", "embedding", "embedding_bag")
-# embedding_bag is an opaque kernel for the compiler: five times slower than the others.
-COMPILED = [
-    (mode, lookup)
-    for mode in ("default", "max-autotune-no-cudagraphs")
-    for lookup in ("index", "embedding")
-]
-PRIMES = (1, 2654435761, 805459861)
-
-
-class TorchHashGrid(nn.Module):
-    """The features of ops.hash_grid, linear interpolation, up to three dimensions.
-
-    Args:
-        table: [P, F], copied.
-        work: geometry of the grid.
-        lookup: one of LOOKUPS.
-        by_corner: take corners one by one, not all at once.
-    """
-
-    scale: Tensor  # [L, 1]
-    strides: Tensor  # [dense levels, D]
-    primes: Tensor  # [D]
-    rows: Tensor  # [dense levels]
-    offsets: Tensor  # [L]
-
-    def __init__(self, table: Tensor, work: Workload, lookup: str, *, by_corner: bool = False):
-        super().__init__()
-        self.table = nn.Parameter(table.clone())
-        self.lookup = lookup
-        self.by_corner = by_corner
-        self.dim = dim = work.dim
-        grid = work.grid
-        rows, resolutions = grid.rows(dim), grid.resolutions()
-        levels = torch.arange(grid.num_levels, dtype=torch.float32)
-        scale = torch.exp2(levels * torch.tensor(grid.growth).log2()) * grid.base_resolution - 1
-        # Levels grow, so the dense ones come first.
-        self.num_dense = sum(r**dim <= n for r, n in zip(resolutions, rows, strict=True))
-        dense = slice(0, self.num_dense)
-        strides = [[r**d for d in range(dim)] for r in resolutions[dense]]
-        starts = torch.tensor([0, *rows[:-1]]).cumsum(0)
-        self.mask = 2**grid.log2_table_size - 1
-        self.register_buffer("scale", scale[:, None])
-        self.register_buffer("strides", torch.tensor(strides, dtype=torch.int32).view(-1, dim))
-        # The hash is arithmetic modulo 2^32; signed overflow in torch wraps just so.
-        self.register_buffer("primes", torch.tensor(PRIMES[:dim]).to(torch.int32))
-        self.register_buffer("rows", torch.tensor(rows[dense], dtype=torch.int32))
-        self.register_buffer("offsets", starts.to(torch.int32))
-
-    def forward(self, coords: Tensor) -> Tensor:
-        """coords [N, D] -> [N, L * F], level major."""
-        position = coords[:, None, :] * self.scale + 0.5
-        cell = position.floor()
-        upper, vertex = position - cell, cell.to(torch.int32)
-        if not self.by_corner:
-            return self._all_at_once(vertex, torch.stack([1 - upper, upper], -1))
-        features = torch.zeros(())
-        for corner in itertools.product((0, 1), repeat=self.dim):
-            rows = self._rows([vertex[:, :, d] + side for d, side in enumerate(corner)])
-            share = torch.ones(())
-            for d, side in enumerate(corner):
-                share = share * (upper[:, :, d] if side else 1 - upper[:, :, d])
-            features = features + self._look_up(rows) * share[..., None]
-        return features.flatten(1)
-
-    def _all_at_once(self, vertex: Tensor, weight: Tensor) -> Tensor:
-        """From the lower vertices [N, L, D] and the weights of both sides [N, L, D, 2].
-
-        Each axis gets a dimension of its own for its two sides, so the corners arise where axes
-        are combined: [N, L, 2, ..., 2].
-        """
-        shapes = [[2 if a == d else 1 for a in range(self.dim)] for d in range(self.dim)]
-        sides = vertex[..., None] + torch.arange(2, dtype=torch.int32)
-        kept = vertex.shape[:2]
-        rows = self._rows([sides[:, :, d].view(*kept, *s) for d, s in enumerate(shapes)])
-        share = torch.ones(())
-        for d, shape in enumerate(shapes):
-            share = share * weight[:, :, d].reshape(*kept, *shape)
-        if self.lookup == "embedding_bag":
-            n = 2**self.dim
-            rows, share = rows.view(-1, n), share.reshape(-1, n)
-            bags = F.embedding_bag(rows, self.table, mode="sum", per_sample_weights=share)
-            return bags.view(len(vertex), -1)
-        return (self._look_up(rows) * share[..., None]).flatten(2, -2).sum(2).flatten(1)
-
-    def _look_up(self, rows: Tensor) -> Tensor:
-        return self.table[rows] if self.lookup == "index" else F.embedding(rows, self.table)
-
-    def _rows(self, vertex: list[Tensor]) -> Tensor:
-        """Rows of the table from an axis's coordinates [N, L, ...] each."""
-        extra = [1] * (vertex[0].dim() - 2)
-        dense, hashed = slice(0, self.num_dense), slice(self.num_dense, None)
-        row, code = vertex[0][:, dense], vertex[0][:, hashed]
-        for d in range(1, self.dim):
-            row = row + vertex[d][:, dense] * self.strides[:, d].view(-1, *extra)
-            code = code ^ (vertex[d][:, hashed] * self.primes[d])
-        # Modulo, since it is below twice the rows. Not torch.where: for AVX2 torch 2.13 compiles
-        # that wrongly.
-        rows = self.rows.view(-1, *extra)
-        row = row - rows * (row >= rows)
-        return torch.cat([row, code & self.mask], 1) + self.offsets.view(-1, *extra)
-
-
-class TorchField(nn.Module):
-    """Grid and MLP with the weights of a workload."""
-
-    def __init__(self, work: Workload, lookup: str, *, by_corner: bool = False):
-        super().__init__()
-        table, params = work.weights()
-        self.grid = TorchHashGrid(table, work, lookup, by_corner=by_corner)
-        layers = split_params(params, work.inputs, work.mlp())
-        self.weights = nn.ParameterList([weight.clone() for weight, _ in layers])
-
-    def forward(self, coords: Tensor) -> Tensor:
-        x = self.grid(coords)
-        for weight in self.weights[:-1]:
-            x = F.relu(F.linear(x, weight))
-        return F.linear(x, self.weights[-1])
+MODES = ("default", "max-autotune-no-cudagraphs")
 
 
 class TorchPeer:
-    """Trains and asks a TorchField.
-
+    """
     Args:
-        work: the model and the samples.
-        lookup: one of LOOKUPS.
+        work: the samples, and the rates.
+        field: a module, coordinates [N, D] -> values [N, C].
         mode: of torch.compile; None is eager.
     """
 
-    def __init__(self, work: Workload, lookup: str, mode: str | None = None):
+    def __init__(self, work: Workload | FieldWork, field: Any, mode: str | None = None):
         self.work = work
-        self.field = TorchField(work, lookup, by_corner=mode is not None)
+        self.field = field
+        training = work.training
+        rates: dict[float, list[Tensor]] = {}
+        for name, parameter in field.named_parameters():
+            rate = training.table_rate if is_table(name) else training.rate
+            rates.setdefault(rate, []).append(parameter)
         self.optimizer = torch.optim.Adam(
-            self.field.parameters(), lr=RATE, betas=BETAS, eps=EPS, fused=True
+            [{"params": parameters, "lr": rate} for rate, parameters in rates.items()],
+            betas=(training.beta1, training.beta2),
+            eps=training.eps,
+            fused=True,
         )
         self._values, self._loss = self.field.__call__, self._plain_loss
         if mode is not None:
@@ -164,7 +51,7 @@ class TorchPeer:
         return F.mse_loss(self.field(coords), targets)
 
     def step(self, index: int) -> Tensor:
-        """One training step on a batch of the workload; its loss before the step."""
+        """One training step on a batch of the work; its loss before the step."""
         batches = self.work.batches
         self.optimizer.zero_grad(set_to_none=True)
         loss = self._loss(*batches[index % len(batches)])

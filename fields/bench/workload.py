@@ -1,36 +1,29 @@
-"""What all engines of a benchmark share: the model, its first weights, the samples."""
+"""The hash grid that engines are compared at: its shape, its first weights, how it is trained."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from fields import ops
+from fields.bench.samples import Samples
 from fields.encodings.hash_grid import init_table
 from fields.mlp import init_params
+from fields.plan import Training
 
-NUM_BATCHES = 16
 RATE, BETAS, EPS = 1e-2, (0.9, 0.99), 1e-15  # of Adam, as in instant-ngp
 
 
 @dataclass(frozen=True)
-class Workload:
+class Workload(Samples):
     """A hash grid with an MLP behind it, trained with L2 and Adam.
 
     Args:
-        dim, channels: of the coordinates and of the values.
         log2_table_size, growth: of the grid.
-        batch: samples of a training step.
-        points: samples of an inference.
     """
 
-    dim: int = 2
-    channels: int = 3
     log2_table_size: int = 15
     growth: float = 1.26
-    batch: int = 16384
-    points: int = 512 * 512
     num_levels: int = 16
     features_per_level: int = 2
     base_resolution: int = 16
@@ -56,6 +49,10 @@ class Workload:
         """Of the MLP's forward pass, for one sample. The grid's are not counted anywhere."""
         return sum(out * into for out, into in self.mlp().layer_shapes(self.inputs))
 
+    @property
+    def training(self) -> Training:
+        return Training(self.batch, RATE, RATE, *BETAS, EPS, touched_only=False)
+
     def __str__(self) -> str:
         layers = [self.inputs, *[self.width] * self.depth, self.channels]
         return (
@@ -68,33 +65,3 @@ class Workload:
         generator = torch.Generator().manual_seed(0)
         table = init_table(sum(self.grid.rows(self.dim)), self.features_per_level, generator)
         return table, init_params(self.inputs, self.mlp(), generator)
-
-    @cached_property
-    def batches(self) -> list[tuple[Tensor, Tensor]]:
-        """Coordinates [batch, dim] and targets [batch, channels] of some steps.
-
-        Pixels as `fields fit` draws them, in 2D; otherwise points drawn uniformly.
-        """
-        if (self.dim, self.channels) == (2, 3):
-            from fields.pictures import read_picture
-
-            pixels = torch.from_numpy(read_picture("astronaut").pixels)
-            return [ops.sample_pixels(pixels, self.batch, 0, i + 1) for i in range(NUM_BATCHES)]
-        generator = torch.Generator().manual_seed(1)
-        return [
-            (
-                torch.rand(self.batch, self.dim, generator=generator),
-                torch.rand(self.batch, self.channels, generator=generator),
-            )
-            for _ in range(NUM_BATCHES)
-        ]
-
-    @cached_property
-    def coords(self) -> Tensor:
-        """[points, dim]: in 2D the pixel centres of a square picture, row by row; else random."""
-        if self.dim == 2:
-            side = round(self.points**0.5)
-            centres = (torch.arange(side) + 0.5) / side
-            y, x = torch.meshgrid(centres, centres, indexing="ij")
-            return torch.stack([x, y], -1).reshape(-1, 2)
-        return torch.rand(self.points, self.dim, generator=torch.Generator().manual_seed(2))
