@@ -64,59 +64,60 @@ FIELDS_HD void multiply_block(const ScalarOf<V>* a, const ScalarOf<V>* b, int b_
     for (int j = 0; j < Packs; ++j) epilogue(row + i, column + j * width, sum[i][j]);
 }
 
-namespace detail {
-template <class V, int Packs, int RowStride, int KStride, class Epilogue, int Rows>
-inline void multiply_rows(int rows, const ScalarOf<V>* a, const ScalarOf<V>* b, int b_stride,
-                          int depth, int row, int column, const Epilogue& epilogue,
-                          std::integral_constant<int, Rows>) {
-  if (rows == Rows) {
-    multiply_block<V, Rows, Packs, RowStride, KStride>(a, b, b_stride, depth, row, column,
-                                                       epilogue);
-  } else if constexpr (Rows > 1) {
-    multiply_rows<V, Packs, RowStride, KStride>(rows, a, b, b_stride, depth, row, column, epilogue,
-                                                std::integral_constant<int, Rows - 1>{});
-  }
+// The columns of a product over a whole tile.
+using TileColumns = std::integral_constant<int, kTile>;
+
+// The rows of a matrix, block after block from the top, as body(row, height): whole blocks, and
+// what is left as a few lower ones.
+template <int Block, class Body>
+inline void for_row_blocks(int rows, const Body& body) {
+  int row = 0;
+  const auto take = [&](auto height) {
+    for (; row + height <= rows; row += height) body(row, height);
+  };
+  take(std::integral_constant<int, Block>{});
+  if constexpr (Block > 4) take(std::integral_constant<int, 4>{});
+  if constexpr (Block > 3) take(std::integral_constant<int, 3>{});
+  take(std::integral_constant<int, 2>{});
+  take(std::integral_constant<int, 1>{});
 }
-}  // namespace detail
 
 // C[rows][columns] = A B; `epilogue(row, column, pack)` receives each pack of C.
-// columns must be a multiple of the pack's width.
-template <class V, int RowStride, int KStride, class Epilogue>
+// columns must be a multiple of the pack's width; TileColumns where they are those of a tile.
+// A block of rows meets all columns before the next: its weights stay in L1.
+template <class V, int RowStride, int KStride, class Columns, class Epilogue>
 inline void multiply(const ScalarOf<V>* a, const ScalarOf<V>* b, int b_stride, int rows, int depth,
-                     int columns, const Epilogue& epilogue) {
+                     Columns columns, const Epilogue& epilogue) {
   constexpr int width = Lane<V>::width;
-  constexpr int block = Block<V>::rows;
   constexpr int packs = Block<V>::packs;
-  int column = 0;
-  const auto sweep = [&](auto packs_constant) {
-    constexpr int P = decltype(packs_constant)::value;
-    for (int row = 0; row < rows; row += block) {
-      const int height = rows - row < block ? rows - row : block;
-      const ScalarOf<V>* left = KStride ? a + size_t(row) * RowStride : a + size_t(row) * depth;
-      detail::multiply_rows<V, P, RowStride, KStride>(height, left, b + column, b_stride, depth,
-                                                      row, column, epilogue,
-                                                      std::integral_constant<int, block>{});
+  for_row_blocks<Block<V>::rows>(rows, [&](int row, auto height) {
+    constexpr int Rows = decltype(height)::value;
+    const ScalarOf<V>* left = a + size_t(row) * (KStride ? RowStride : depth);
+    int column = 0;
+    for (; column + packs * width <= columns; column += packs * width) {
+      multiply_block<V, Rows, packs, RowStride, KStride>(left, b + column, b_stride, depth, row,
+                                                         column, epilogue);
     }
-  };
-  for (; column + packs * width <= columns; column += packs * width) {
-    sweep(std::integral_constant<int, packs>{});
-  }
-  for (; column < columns; column += width) sweep(std::integral_constant<int, 1>{});
+    if constexpr (!std::is_same_v<Columns, TileColumns> || kTile % (packs * width) != 0) {
+      for (; column < columns; column += width) {
+        multiply_block<V, Rows, 1, RowStride, KStride>(left, b + column, b_stride, depth, row,
+                                                       column, epilogue);
+      }
+    }
+  });
 }
 
 // Packs scale * W [rows][depth] (element (r, k) at w[r * row_stride + k * k_stride]) into blocks.
 template <class V>
 inline void pack_blocks(const ScalarOf<V>* w, int64_t row_stride, int64_t k_stride, int rows,
                         int depth, ScalarOf<V>* packed, ScalarOf<V> scale = ScalarOf<V>(1)) {
-  constexpr int block = Block<V>::rows;
-  for (int row = 0; row < rows; row += block) {
-    const int height = rows - row < block ? rows - row : block;
+  for_row_blocks<Block<V>::rows>(rows, [&](int row, int height) {
     for (int k = 0; k < depth; ++k) {
       for (int i = 0; i < height; ++i) {
         *packed++ = scale * w[(row + i) * row_stride + k * k_stride];
       }
     }
-  }
+  });
 }
 
 }  // namespace fields

@@ -1,36 +1,10 @@
-// How packs meet memory: rows of a table gathered and scattered, blocks transposed, scratch.
+// How packs meet memory: rows of a table gathered and scattered, blocks transposed.
 #pragma once
 
-#include <cstdlib>
-#include <memory>
-#include <new>
-
 #include "cpu/pack.h"
+#include "cpu/scratch.h"
 
 namespace fields {
-
-// Uninitialised scratch on a cache line; owned by one task or one op call.
-template <class T>
-class Scratch {
- public:
-  explicit Scratch(size_t count) : count_(count) {
-    const size_t bytes = (count * sizeof(T) + 63) / 64 * 64;
-    data_.reset(static_cast<T*>(std::aligned_alloc(64, bytes ? bytes : 64)));
-    if (!data_) throw std::bad_alloc();
-  }
-  T* data() { return data_.get(); }
-  const T* data() const { return data_.get(); }
-  T& operator[](size_t i) { return data_.get()[i]; }
-  size_t size() const { return count_; }
-  void zero() { std::memset(data_.get(), 0, count_ * sizeof(T)); }
-
- private:
-  struct Free {
-    void operator()(T* p) const { std::free(p); }
-  };
-  std::unique_ptr<T[], Free> data_;
-  size_t count_;
-};
 
 namespace detail {
 

@@ -270,7 +270,7 @@ class TileCam : private TileMlp<V> {
     Scratch<S> below(input_.size());
     S* in = below.data();
     multiply<V, 1, 0>(
-        packed.backward(0), grad, kTile, cam_.mlp.inputs, cam_.mlp.layer_outputs(0), kTile,
+        packed.backward(0), grad, kTile, cam_.mlp.inputs, cam_.mlp.layer_outputs(0), TileColumns{},
         [&](int row, int column, V value) { store<V>(in + row * kTile + column, value); });
     const int count = cam_.num_frequencies, dim = cam_.inputs;
     const V turn = splat<V>(S(6.283185307179586));

@@ -189,7 +189,7 @@ class TileRbf {
     }
     const S* bias = packed.bias();
     multiply<V, 1, 0>(packed.forward(), hidden_.data(), kTile, shape_.outputs, shape_.units(),
-                      kTile, [&](int row, int column, V z) {
+                      TileColumns{}, [&](int row, int column, V z) {
                         store<V>(y + row * kTile + column, z + splat<V>(bias[row]));
                       });
     if (shape_.output == Activation::none) return;
@@ -210,7 +210,7 @@ class TileRbf {
     }
     linear_gradient(dy, padded);
     const V scale = splat<V>(S(-2 * shape_.factor));
-    multiply<V, 1, 0>(packed.backward(), dy, kTile, shape_.units(), shape_.outputs, kTile,
+    multiply<V, 1, 0>(packed.backward(), dy, kTile, shape_.units(), shape_.outputs, TileColumns{},
                       [&](int row, int column, V value) {
                         const int at = row * kTile + column;
                         if (row < shape_.kernels) {
