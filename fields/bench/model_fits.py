@@ -1,20 +1,18 @@
-"""Fits of pictures with models of one size, by steps and by seconds, and the rows of their figures."""
+"""Fits of pictures with models of one size, by steps and by seconds, and the rows of figures."""
 
 import argparse
 import dataclasses
-import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fields.bench import fits
-from fields.bench.fits import Fitted
+from fields.bench.fits import MEAN, Fitted
 from fields.configs import Config
 from fields.pictures import Picture
 
 LEAST_BUDGET = 0.3  # seconds of the shortest fit of a curve
-MEAN = "mean of all"
 
 
 class Fits:
@@ -53,14 +51,8 @@ class Fits:
             "parameters": first.parameters,
             "bytes": first.bytes,
             "multiply_adds": self.config.multiply_adds,
-            "psnr": statistics.mean(fit.psnr for fit in found),
-            "psnr_of_seeds": [fit.psnr for fit in found],
-            "steps": statistics.median(fit.steps for fit in found),
-            "seconds": statistics.median(fit.seconds for fit in found),
+            **fits.figures(found),
         }
-        similar = [fit.ssim for fit in found if fit.ssim is not None]
-        if similar:
-            row["ssim"] = statistics.mean(similar)
         if first.frequency is not None:
             row["frequency"] = first.frequency
         return row
@@ -75,22 +67,19 @@ def budgets(longest: float) -> list[float]:
 
 
 def measure(
-    pictures: list[Picture],
-    configs: Mapping[str, Mapping[str, Config]],
-    options: argparse.Namespace,
+    configs: Mapping[Picture, Mapping[str, Config]], options: argparse.Namespace
 ) -> Iterator[Fits]:
-    """The fits of each picture; models take turns, so that all meet the same drift of speed."""
+    """The fits of each picture with its configurations by model. Models take turns, so that all
+    meet the same drift of speed."""
     with tempfile.TemporaryDirectory() as folder:
-        for config in configs[pictures[0].name].values():  # what a process pays once
-            fits.fit(pictures[0], config, folder, steps=2, threads=options.threads)
-        for picture in pictures:
+        first = next(iter(configs))
+        for config in configs[first].values():  # what a process pays once
+            fits.fit(first, config, folder, steps=2, threads=options.threads)
+        for picture, sized in configs.items():
             print(f"fitting: {picture.name}", file=sys.stderr, flush=True)
-            found = {
-                model: Fits(picture, model, config)
-                for model, config in configs[picture.name].items()
-            }
+            found = [Fits(picture, model, config) for model, config in sized.items()]
             for seed in range(options.seeds):
-                for one in found.values():
+                for one in found:
                     config = dataclasses.replace(one.config, seed=seed)
                     common = {"seed": seed, "threads": options.threads}
                     one.by_steps.append(
@@ -99,7 +88,7 @@ def measure(
                     for budget in budgets(options.seconds)[: None if seed == 0 else 1]:
                         timed = fits.fit(picture, config, folder, seconds=budget, **common)
                         one.by_seconds.setdefault(budget, []).append(timed)
-            yield from found.values()
+            yield from found
 
 
 def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -119,10 +108,5 @@ def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             }
             for name in ("parameters", "bytes", "multiply_adds"):
                 row[name] = max(one[name] for one in found)
-            for name in ("psnr", "ssim", "steps", "seconds"):
-                if all(name in one for one in found):
-                    row[name] = statistics.mean(one[name] for one in found)
-            by_seed = zip(*(one["psnr_of_seeds"] for one in found), strict=True)
-            row["psnr_of_seeds"] = [statistics.mean(scores) for scores in by_seed]
-            result.append(row)
+            result.append(row | fits.mean_figures(found))
     return result

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fields.bench.options import check_numbers
 from fields.catalogue import MODELS
 from fields.errors import FieldsError
 from fields.pictures.naming import shown
@@ -42,23 +43,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from fields.bench import fits
-
-    fits.check_numbers(options, "pictures", "side", "steps", "seeds")
+    check_numbers(options, "pictures", "side", "steps", "seeds")
     if options.quick:
         options.pictures, options.seeds = min(options.pictures, 2), 1
         options.steps, options.seconds = min(options.steps, 100), min(options.seconds, 1.0)
     from fields import device
-    from fields.bench import machine, model_fits, models_shown, report
+    from fields.bench import fits, machine, model_fits, models_shown, report
     from fields.pictures.replacing import replacing
 
     pictures = fits.squares(options.data, SAMPLES, options.pictures, options.side)
-    configs = {picture.name: sized(picture, options) for picture in pictures}
+    configs = {picture: sized(picture, options) for picture in pictures}
     make_folder(options.out)
     with device.threads(options.threads) as threads:
         about = machine.describe(threads)
         options.threads = threads
-        fitted = list(model_fits.measure(pictures, configs, options))
+        fitted = list(model_fits.measure(configs, options))
     rows = [row for one in fitted for row in one.rows()]
     rows += model_fits.means(rows)
     result = {"machine": about, "commit": machine.commit(), "rows": rows}

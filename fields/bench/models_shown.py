@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from fields.bench import plot
-from fields.bench.model_fits import MEAN, Fits
+from fields.bench.fits import MEAN
+from fields.bench.model_fits import Fits
 from fields.bench.plot import COLOURS, FAINT, INK, Label
-from fields.bench.report import Result, console, heading
+from fields.bench.report import Result, heading
 from fields.pictures.replacing import replacing
 
 Row = dict[str, Any]
@@ -62,7 +63,7 @@ def table(result: Result, out: Console) -> None:
 def text(result: Result) -> str:
     """The table without colours."""
     written = io.StringIO()
-    table(result, Console(file=written, width=console().width, highlight=False, no_color=True))
+    table(result, Console(file=written, width=140, highlight=False, no_color=True))
     return written.getvalue()
 
 
@@ -93,9 +94,13 @@ def curves(path: Path, rows: list[Row]) -> None:
     for i, model in enumerate(dict.fromkeys(row["model"] for row in mean)):
         colour = MORE_COLOURS[i % len(MORE_COLOURS)]
         mine = [row for row in mean if row["model"] == model]
-        timed = [(row["seconds"], row["psnr"]) for row in mine if row["by"] == "seconds"]
-        axes.plot(*zip(*timed, strict=True), color=colour, linewidth=1.8, marker=".", zorder=3)
-        labels.append((timed[-1], model, colour))
+        timed = [row for row in mine if row["by"] == "seconds"]
+        # Where FreSh's search outlasts a fit, nothing was trained.
+        points = [(row["seconds"], row["psnr"]) for row in timed if row["steps"]] or [
+            (timed[-1]["seconds"], timed[-1]["psnr"])
+        ]
+        axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.8, marker=".", zorder=3)
+        labels.append((points[-1], model, colour))
         counted = [(row["seconds"], row["psnr"]) for row in mine if row["by"] == "steps"]
         axes.plot(
             *zip(*counted, strict=True),
@@ -180,12 +185,14 @@ def detailed(pixels: np.ndarray) -> tuple[slice, slice]:
     height, width = pixels.shape[:2]
     size = min(CROP, height, width)
     values = pixels.astype(np.float64).sum(-1)
-    change = np.zeros((height + 1, width + 1))
-    change[1:-1, 1:] = np.abs(np.diff(values, axis=0))
-    change[1:, 1:-1] += np.abs(np.diff(values, axis=1))
+    change = np.zeros((height, width))  # from the pixels above and to the left
+    change[1:] = np.abs(np.diff(values, axis=0))
+    change[:, 1:] += np.abs(np.diff(values, axis=1))
     total = change.cumsum(0).cumsum(1)
-    within = total[size:, size:] - total[:-size, size:] - total[size:, :-size]
-    within += total[:-size, :-size]
+    last = size - 1
+    rows, columns = slice(0, height - last), slice(0, width - last)
+    within = total[last:, last:] - total[rows, last:] - total[last:, columns]
+    within += total[rows, columns]
     y, x = np.unravel_index(within.argmax(), within.shape)
     return slice(int(y), int(y) + size), slice(int(x), int(x) + size)
 
