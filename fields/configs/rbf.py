@@ -127,14 +127,22 @@ class RbfConfig(Config):
         # From small to large: finer grids, and fewer kernels for the smallest.
         sizes = [(2.0 ** (step / 4), 64) for step in range(-96, 25)]
         sizes += [(2.0**step, kernels) for step in range(-24, 0) for kernels in (1, 4, 16)]
+        given = [options]
+        if fill is _grid and "num_levels" not in options:
+            # Tables are powers of two: levels fill what is left.
+            sizes = [(size, kernels) for size, kernels in sizes if math.log2(size).is_integer()]
+            given += [{**options, "num_levels": levels} for levels in range(4, 13)]
         candidates = [
-            cls(channels, dim, **{**fill(shape, size, options), "kernels": kernels, **options})
+            cls(channels, dim, **{**fill(shape, size, asked), "kernels": kernels, **asked})
             for size, kernels in sizes
+            for asked in given
         ]
         fitting = [config for config in candidates if config.parameters <= max_parameters]
         if not fitting:
             raise TooSmall(min(config.parameters for config in candidates))
-        return max(fitting, key=lambda config: config.parameters)
+        # Kernels are given up only where half of the size would lie idle otherwise.
+        full = [c for c in fitting if c.kernels >= 64 and 2 * c.parameters > max_parameters]
+        return max(full or fitting, key=lambda config: (config.parameters, -config.num_levels))
 
 
 def _clamped(value: float, low: int, high: int) -> int:
