@@ -29,27 +29,21 @@ class Fitted:
     steps: int
     seconds: float
     pixels: np.ndarray
-    frequency: float | None  # that FreSh chose
 
 
 def fit(picture: Picture, config: Config, folder: str, **asked: Any) -> Fitted:
-    """Fit a field of `config` to a picture; `asked` as fields.fit takes it.
-
-    FreSh chooses the frequency where the model has one, as it does for who names the model alone.
-    """
+    """Fit a field of `config`, as it is, to a picture; `asked` as fields.fit takes it."""
     run = fitting.fit(
         picture,
         config,
         out=Path(folder, "run"),
         overwrite=True,
-        fresh=config.is_tunable or None,
         progress=Silent(),
         **asked,
     )
     found = {name: run.metrics[name] for name in
              ("psnr", "ssim", "parameters", "bytes", "steps", "seconds")}  # fmt: skip
-    frequency = run.metrics["fresh"]["chosen"] if "fresh" in run.metrics else None
-    return Fitted(**found, pixels=run.render(), frequency=frequency)
+    return Fitted(**found, pixels=run.render())
 
 
 def figures(found: list[Fitted]) -> dict[str, Any]:

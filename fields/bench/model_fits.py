@@ -2,23 +2,29 @@
 
 import argparse
 import dataclasses
+import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
+
 from fields.bench import fits
 from fields.bench.fits import MEAN, Fitted
 from fields.configs import Config
+from fields.fresh.search import Search, search
 from fields.pictures import Picture
+from fields.signals.picture import PictureSignal
 
 LEAST_BUDGET = 0.3  # seconds of the shortest fit of a curve
 
 
 class Fits:
-    """All fits of one picture with one model.
+    """All fits of one picture with one model, whose frequency FreSh chooses once, if it has one.
 
     Attributes:
+        search: what FreSh found, or None.
         by_steps: of each seed, those of equal steps.
         by_seconds: by seconds, those told to take so long; of each seed for the longest, of the
             first for the others.
@@ -26,6 +32,11 @@ class Fits:
 
     def __init__(self, picture: Picture, model: str, config: Config):
         self.picture, self.model, self.config = picture, model, config
+        self.search: Search | None = None
+        if config.is_tunable:
+            pixels = PictureSignal(picture, torch.device("cpu")).pixels
+            self.search = found = search(pixels, config)
+            self.config = dataclasses.replace(config, **{found.setting: found.chosen})
         self.by_steps: list[Fitted] = []
         self.by_seconds: dict[float, list[Fitted]] = {}
 
@@ -53,8 +64,8 @@ class Fits:
             "multiply_adds": self.config.multiply_adds,
             **fits.figures(found),
         }
-        if first.frequency is not None:
-            row["frequency"] = first.frequency
+        if self.search:
+            row |= {"frequency": self.search.chosen, "search_seconds": self.search.seconds}
         return row
 
 
@@ -108,5 +119,8 @@ def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             }
             for name in ("parameters", "bytes", "multiply_adds"):
                 row[name] = max(one[name] for one in found)
+            if all("search_seconds" in one for one in found):
+                searches = (one["search_seconds"] for one in found)
+                row["search_seconds"] = statistics.mean(searches)
             result.append(row | fits.mean_figures(found))
     return result

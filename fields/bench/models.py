@@ -2,7 +2,8 @@
 
 Each is as large as a number of parameters lets it be and is trained as `fields fit` trains it by
 default. Scores are taken after the same number of steps and after the same seconds of training, of
-fits that were told to end there; FreSh's search counts in their seconds.
+fits that were told to end there. FreSh chooses the frequency of a model that has one, once for a
+picture; its seconds stand beside those of the training.
 
 On two quiet cores it takes about twenty minutes, with --quick about one.
 """
@@ -28,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", metavar="DIR", help="pictures to fit; by default bundled samples")
     add("--json", action="store_true", help="print one JSON object")
     add("--models", nargs="+", choices=tuple(MODELS), default=list(MODELS), help="by default all")
-    add("--pictures", type=int, default=4, metavar="N", help="so many of them (4)")
+    add("--pictures", type=int, default=3, metavar="N", help="so many of them (3)")
     add("--side", type=int, default=256, metavar="N", help="to which pictures are reduced (256)")
     add(
         "--parameters", type=int, metavar="N",
         help="the most of a model; by default one for each pixel",
     )  # fmt: skip
     add("--steps", type=int, default=500, metavar="N", help="of the fits at equal steps (500)")
-    add("--seconds", type=float, default=5.0, metavar="S", help="of the longest timed fit (5)")
+    add("--seconds", type=float, default=10.0, metavar="S", help="of the longest timed fit (10)")
     add("--seeds", type=int, default=3, metavar="N", help="of each (3)")
     add("--quick", action="store_true", help="two pictures, one seed, 100 steps, one second")
     add("--threads", type=int, metavar="N", help="by default what may be used")

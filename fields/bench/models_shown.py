@@ -32,8 +32,8 @@ def table(result: Result, out: Console) -> None:
     pictures = [p for p in dict.fromkeys(row["picture"] for row in rows) if p != MEAN]
     steps, number = f"{by_steps[0]['limit']:,.0f}", len(pictures)
     shown = Table(title=f"means of {number} picture{'s' * (number > 1)}", title_justify="left")
-    columns = ("parameters", "bytes", "mult.-adds", f"dB, {steps} steps", "SSIM", "seconds",
-               f"dB, {longest:g} s", "SSIM", "steps")  # fmt: skip
+    columns = ("parameters", "bytes", "mult.-adds", "FreSh s", f"dB, {steps} steps", "SSIM",
+               "seconds", f"dB, {longest:g} s", "SSIM", "steps")  # fmt: skip
     shown.add_column("model", no_wrap=True)
     for title in columns:
         shown.add_column(title, justify="right", no_wrap=True)
@@ -41,6 +41,7 @@ def table(result: Result, out: Console) -> None:
         shown.add_row(
             one["model"],
             *(f"{one[name]:,}" for name in ("parameters", "bytes", "multiply_adds")),
+            f"{one['search_seconds']:.2f}" if "search_seconds" in one else "",
             *(_psnr(one), _ssim(one), f"{one['seconds']:.2f}"),
             *(_psnr(other), _ssim(other), f"{other['steps']:,.0f}"),
         )
@@ -94,11 +95,7 @@ def curves(path: Path, rows: list[Row]) -> None:
     for i, model in enumerate(dict.fromkeys(row["model"] for row in mean)):
         colour = MORE_COLOURS[i % len(MORE_COLOURS)]
         mine = [row for row in mean if row["model"] == model]
-        timed = [row for row in mine if row["by"] == "seconds"]
-        # Where FreSh's search outlasts a fit, nothing was trained.
-        points = [(row["seconds"], row["psnr"]) for row in timed if row["steps"]] or [
-            (timed[-1]["seconds"], timed[-1]["psnr"])
-        ]
+        points = [(row["seconds"], row["psnr"]) for row in mine if row["by"] == "seconds"]
         axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.8, marker=".", zorder=3)
         labels.append((points[-1], model, colour))
         counted = [(row["seconds"], row["psnr"]) for row in mine if row["by"] == "steps"]

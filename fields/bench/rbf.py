@@ -37,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=int, default=8192, metavar="N", help="samples of a step (8192)")
     add("--seeds", type=int, default=3, metavar="N", help="of each (3)")
     add(
-        "--rates", nargs="+", type=float, default=[1e-3, 3e-3, 1e-2, 3e-2], metavar="X",
-        help="learning rates to choose from (0.001 0.003 0.01 0.03)",
+        "--rates", nargs="+", type=float, default=[3e-3, 1e-2, 3e-2, 0.1], metavar="X",
+        help="learning rates to choose from (0.003 0.01 0.03 0.1)",
     )  # fmt: skip
     add("--quick", action="store_true", help="one picture, one seed, two rates, short fits")
     add("--threads", type=int, metavar="N", help="by default what may be used")
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     if not all(0 < rate <= 10 for rate in options.rates):
         raise FieldsError("--rates must be more than 0 and at most 10")
     if options.quick:
-        options.pictures, options.seeds, options.rates = 1, 1, options.rates[-2:]
+        options.pictures, options.seeds, options.rates = 1, 1, options.rates[1:3] or options.rates
         options.steps, options.seconds = min(options.steps, 100), min(options.seconds, 0.5)
     from fields import device
     from fields.bench import decoders, fits, machine, rbf_shown
