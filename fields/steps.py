@@ -162,9 +162,13 @@ class MlpStep:
     def __call__(self, step: int, factor: float) -> Tensor:
         training, moments = self.plan.training, self.moments
         coords, targets = self.signal.batch(training.batch, self.plan.seed, step)
-        return ops.mlp_step(
+        # The network learns targets of its own range. Its loss is 1 / unit times the signal's, and so
+        # are gradients: Adam takes the same step where weight decay and eps grow with them.
+        scale, offset = self.field.scale, self.field.offset
+        unit = scale**2 if self.loss == "l2" else scale
+        loss = ops.mlp_step(
             self.field.inputs(coords),
-            targets,
+            (targets - offset) / scale,
             (self.field.params.data, moments.first["params"], moments.second["params"]),
             self.field.mlp,
             step=step,
@@ -172,9 +176,10 @@ class MlpStep:
             loss=self.loss,
             beta1=training.beta1,
             beta2=training.beta2,
-            eps=training.eps,
-            weight_decay=training.weight_decay,
+            eps=training.eps / unit,
+            weight_decay=training.weight_decay / unit,
         )
+        return loss * unit
 
 
 class CamStep:

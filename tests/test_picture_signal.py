@@ -131,7 +131,7 @@ def test_a_perfect_picture_has_a_score_that_json_can_hold():
 def test_a_picture_of_another_shape_or_kind_has_no_score():
     original = as_picture()
     for other in (original.pixels[:-1], original.pixels.astype(np.uint16)):
-        with pytest.raises(FieldsError, match="name its source"):
+        with pytest.raises(FieldsError, match="name a picture of that size"):
             score(original, other)
 
 

@@ -87,7 +87,14 @@ def test_the_torch_twin_has_first_and_second_derivatives(dim):
 
 def test_the_mlp_twin_is_a_stack_of_linear_layers():
     spec = SimpleNamespace(
-        width=4, depth=1, channels=2, bias=True, activation="relu", output_activation="sigmoid"
+        width=4,
+        depth=1,
+        channels=2,
+        bias=True,
+        activation="relu",
+        output_activation="sigmoid",
+        first_omega=1.0,
+        omega=1.0,
     )
     generator = torch.Generator().manual_seed(0)
     model = torch.nn.Sequential(

@@ -156,7 +156,7 @@ def test_half_precision_parameters_become_float32():
         ({"encoding__interpolation": "Nearest"}, "Linear, Smoothstep"),
         ({"encoding__hash": "Prime"}, "CoherentPrime"),
         ({"encoding__n_features": 32}, "n_levels, n_features_per_level"),
-        ({"encoding__n_features_per_level": 3}, "1, 2, 4, 8"),
+        ({"encoding__n_features_per_level": 3}, "1, 2, 4 or 8"),
         ({"network__otype": "CutlassResNet"}, "FullyFusedMLP, CutlassMLP"),
         ({"network__activation": "Squareplus"}, "ReLU, Sine"),
         ({"network__output_activation": "Softplus"}, "None, Sigmoid, Exponential"),

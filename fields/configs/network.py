@@ -18,6 +18,7 @@ class NetworkConfig(Config):
 
     width: int = setting(256, help="neurons of a hidden layer", low=1, high=1024)
     depth: int = setting(3, help="hidden layers", low=1, high=16)
+    signed: bool = setting(True, help="the network's values in [-1, 1] stand for [0, 1]")
 
     @property
     def inputs(self) -> int:
