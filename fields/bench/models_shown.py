@@ -107,7 +107,7 @@ def curves(path: Path, rows: list[Row]) -> None:
             markerfacecolor="white",
             markeredgewidth=1.6,
             color=colour,
-            zorder=4,
+            zorder=2,  # below the names
         )
     plot.log_axis(axes, (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500))
     axes.margins(x=0.02)

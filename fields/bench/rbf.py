@@ -3,7 +3,8 @@
 Behind the same grid, with the same seeds and samples, stand a linear layer, MLPs of one to three
 hidden layers, and 64 Gaussian kernels, whose centres are flat or spread before training, with and
 without an affine part. All have biases. Each gets the learning rate that is best for it: rates are
-swept with the first seed on all pictures. Scores are taken at equal steps and at equal seconds.
+swept with the first seed on all pictures, at equal steps. Scores are taken at equal steps and at
+equal seconds, both with that rate.
 
 On two quiet cores it takes about twenty minutes, with --quick about one.
 """
