@@ -162,8 +162,8 @@ class MlpStep:
     def __call__(self, step: int, factor: float) -> Tensor:
         training, moments = self.plan.training, self.moments
         coords, targets = self.signal.batch(training.batch, self.plan.seed, step)
-        # The network learns targets of its own range. Its loss is 1 / unit times the signal's, and so
-        # are gradients: Adam takes the same step where weight decay and eps grow with them.
+        # The network learns targets of its own range. Its loss is 1 / unit times the signal's, and
+        # so are gradients: Adam takes the same step where weight decay and eps grow with them.
         scale, offset = self.field.scale, self.field.offset
         unit = scale**2 if self.loss == "l2" else scale
         loss = ops.mlp_step(
