@@ -1,12 +1,17 @@
 """`fields models`: the models that can be fitted."""
 
 import json
+import textwrap
 from collections.abc import Sequence
+from typing import Any
 
-from fields.catalogue import MODELS
+from fields.catalogue import MODELS, Model
 from fields.cli.parser import Parser
 from fields.configs import settings
 from fields.errors import flag
+
+# A picture, so that default sizes may be compared.
+_SIDE, _CHANNELS = 512, 3
 
 
 def main(arguments: Sequence[str], started: float) -> None:
@@ -16,13 +21,42 @@ def main(arguments: Sequence[str], started: float) -> None:
     if parsed.json:
         print(json.dumps({"models": [_as_dict(model) for model in MODELS.values()]}))
         return
-    for model in MODELS.values():
-        print(f"{model.name}: {model.use}\n  {model.source}")
-        for item in settings(model.config):
-            if item.flag:
-                print(f"  {flag(item.name):22} {item.help} ({item.default})")
+    print("\n\n".join(_text(model) for model in MODELS.values()))
 
 
-def _as_dict(model):
+def _text(model: Model) -> str:
+    size = _default_size(model)
+    lines = [
+        model.name,
+        textwrap.fill(model.use, 92, initial_indent="  ", subsequent_indent="  "),
+        f"  default size for {_SIDE} x {_SIDE} RGB: {size['parameters']:,} parameters,"
+        f" {size['bytes'] / 1000:,.0f} kB, {size['multiply_adds']:,} multiply-adds a sample",
+        f"  {model.source}",
+    ]
+    lines += [
+        f"  {flag(item.name):22} {item.help} ({item.default})"
+        for item in settings(model.config)
+        if item.flag
+    ]
+    return "\n".join(lines)
+
+
+def _default_size(model: Model) -> dict[str, int]:
+    """What the model has without options, for that picture."""
+    config = model.config.for_signal(_CHANNELS, (_SIDE, _SIDE))
+    return {
+        "parameters": config.parameters,
+        "bytes": 4 * config.stored,
+        "multiply_adds": config.multiply_adds,
+    }
+
+
+def _as_dict(model: Model) -> dict[str, Any]:
     options = {item.name: item.default for item in settings(model.config) if item.flag}
-    return {"name": model.name, "use": model.use, "source": model.source, "options": options}
+    return {
+        "name": model.name,
+        "use": model.use,
+        "source": model.source,
+        "size": {"picture": [_SIDE, _SIDE, _CHANNELS], **_default_size(model)},
+        "options": options,
+    }
