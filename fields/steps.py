@@ -60,9 +60,8 @@ def choose(field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss) -> St
     if _is_on_a_grid(field) and isinstance(loss, str):
         if field.table.requires_grad and field.params.requires_grad:
             return HashGridStep(field, signal, plan, loss)
-    if isinstance(field, Network) and isinstance(loss, str):
-        if type(field).forward is Network.forward and field.params.requires_grad:
-            return MlpStep(field, signal, plan, loss)
+    if isinstance(field, Network) and isinstance(loss, str) and MlpStep.fits(field):
+        return MlpStep(field, signal, plan, loss)
     if type(field) is Cam and isinstance(loss, str) and CamStep.fits(field):
         return CamStep(field, signal, plan, loss)
     return AutogradStep(field, signal, plan, loss)
@@ -154,6 +153,11 @@ class MlpStep:
     def __init__(self, field: Network, signal: Signal, plan: Plan, loss: str):
         self.field, self.signal, self.plan, self.loss = field, signal, plan, loss
         self.moments = Moments(field)
+
+    @staticmethod
+    def fits(field: Network) -> bool:
+        trained = [name for name, p in field.named_parameters() if p.requires_grad]
+        return type(field).forward is Network.forward and trained == ["params"]
 
     def tensors(self) -> dict[str, Tensor]:
         return self.moments.tensors()

@@ -232,6 +232,22 @@ def test_a_network_is_trained_by_its_own_step(name):
         steps.choose(field, signal, plan, "l2")
 
 
+def test_a_parameter_that_a_subclass_adds_is_trained():
+    class Shifted(fields.Siren):
+        def __init__(self):
+            super().__init__(3, width=8)
+            self.shift = torch.nn.Parameter(torch.zeros(2))
+
+        def inputs(self, coords):
+            return super().inputs(coords) + self.shift
+
+    signal = PictureSignal(Picture(picture(), "waves", "png"), torch.device("cpu"))
+    field = Shifted()
+    step = steps.choose(field, signal, Plan(Training(batch=64), CONSTANT, Stop(steps=9)), "l2")
+    step(1, 1.0)
+    assert type(step) is steps.AutogradStep and field.shift.abs().min() > 0
+
+
 @each
 def test_a_fit_improves_and_is_saved_loaded_and_resumed(name, tmp_path):
     options = {"width": 48, "depth": 2, "batch": 512, "rate": 2e-3, "model": name}
