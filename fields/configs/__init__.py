@@ -5,7 +5,7 @@ from fields.configs.cam import CamConfig
 from fields.configs.finer import FinerConfig
 from fields.configs.fourier import FourierConfig
 from fields.configs.hashgrid import HashGridConfig
-from fields.configs.network import NetworkConfig
+from fields.configs.network import NetworkConfig, SignedConfig
 from fields.configs.rbf import RbfConfig
 from fields.configs.siren import SirenConfig
 
@@ -18,6 +18,7 @@ __all__ = [
     "NetworkConfig",
     "RbfConfig",
     "Setting",
+    "SignedConfig",
     "SirenConfig",
     "TooSmall",
     "setting",

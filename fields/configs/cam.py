@@ -96,8 +96,8 @@ class CamConfig(NetworkConfig):
 
     @property
     def knots(self) -> tuple[int, ...]:
-        """Those of a grid, along its axes."""
-        return (self.grid_size,) * len(self.axes)
+        """Those of a grid, along its axes; the least where grids only stand for 1 and 0."""
+        return (self.grid_size if self.grids else 2,) * len(self.axes)
 
     @property
     def _knot_numbers(self) -> int:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fields.configs.base import setting
-from fields.configs.network import NetworkConfig
+from fields.configs.network import SignedConfig
 
 
 @dataclass(frozen=True)
-class FinerConfig(NetworkConfig):
+class FinerConfig(SignedConfig):
     """A network of sines whose frequency grows with the distance from zero."""
 
     frequency: ClassVar[str | None] = "bias_scale"

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fields.configs.base import setting
-from fields.configs.network import NetworkConfig
+from fields.configs.network import SignedConfig
 
 
 @dataclass(frozen=True)
-class FourierConfig(NetworkConfig):
+class FourierConfig(SignedConfig):
     """Sines and cosines of the coordinates, then a network of ReLUs."""
 
     frequency: ClassVar[str | None] = "sigma"

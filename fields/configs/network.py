@@ -18,7 +18,6 @@ class NetworkConfig(Config):
 
     width: int = setting(256, help="neurons of a hidden layer", low=1, high=1024)
     depth: int = setting(3, help="hidden layers", low=1, high=16)
-    signed: bool = setting(True, help="the network's values in [-1, 1] stand for [0, 1]")
 
     @property
     def inputs(self) -> int:
@@ -58,3 +57,10 @@ class NetworkConfig(Config):
     def fill(cls, dim: int, options: dict[str, Any]) -> dict[str, Any]:
         """The options, with those defaults that follow from the number of coordinates."""
         return dict(options)
+
+
+@dataclass(frozen=True)
+class SignedConfig(NetworkConfig):
+    """A network whose last layer is linear, and may be scaled."""
+
+    signed: bool = setting(True, help="the network's values in [-1, 1] stand for [0, 1]")

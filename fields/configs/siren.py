@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fields.configs.base import setting
-from fields.configs.network import NetworkConfig
+from fields.configs.network import SignedConfig
 
 
 @dataclass(frozen=True)
-class SirenConfig(NetworkConfig):
+class SirenConfig(SignedConfig):
     """A network of sines on the coordinates."""
 
     frequency: ClassVar[str | None] = "omega"

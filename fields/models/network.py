@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from fields import ops
-from fields.configs.network import NetworkConfig
+from fields.configs.network import SignedConfig
 from fields.points import as_matrix
 
 
@@ -18,7 +18,7 @@ class Network(nn.Module):
     parameters.
     """
 
-    def __init__(self, config: NetworkConfig, mlp: ops.MlpSpec, params: Tensor):
+    def __init__(self, config: SignedConfig, mlp: ops.MlpSpec, params: Tensor):
         super().__init__()
         self.config = config
         self.channels = config.channels
