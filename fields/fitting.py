@@ -65,7 +65,8 @@ def fit(
             maps coords [N, 2] in [0, 1] to values [N, C] and is trained in place.
         out: the run folder; by default runs/<source>-<model>, numbered where that is taken.
         steps, seconds, target: the first that is reached ends the fit: optimiser steps, seconds of
-            training, PSNR in dB. Without any it ends by itself within about 10 s.
+            training, PSNR in dB. Without any it ends by itself: after 6 s, or 30 s
+            for a model that is one network (siren, finer, fourier, cam).
         size_kb: the largest model whose file has at most so many thousand bytes.
         downscale: fit the picture made smaller by this whole number, by area average.
         seed: of weights and batches, 0 by default.

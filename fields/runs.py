@@ -14,6 +14,7 @@ from fields import checkpoint, folder
 from fields.device import computes
 from fields.errors import FieldsError
 from fields.models.hashgrid import HashGrid
+from fields.models.network import Network
 from fields.pictures import RelativeSpace, png, quantise, read_picture
 from fields.pictures.naming import likely_path, shown
 from fields.pictures.picture import Picture
@@ -21,6 +22,7 @@ from fields.render import Box, Size, bands, checked_box, enlarged
 from fields.signals.picture_space import PictureSpace
 
 _SHOWN_SIDE = 1024  # of the picture in a notebook
+_WITH_MLP = (HashGrid, Network)  # whose arithmetic is a choice
 
 
 class Run:
@@ -58,7 +60,7 @@ class Run:
     @property
     def precision(self) -> str:
         """Arithmetic that the field is asked in here; `config` holds that of its training."""
-        return self.field.mlp.precision if isinstance(self.field, HashGrid) else "float32"
+        return self.field.mlp.precision if isinstance(self.field, _WITH_MLP) else "float32"
 
     @property
     def fallback(self) -> str | None:
@@ -191,7 +193,7 @@ def load(path: str | os.PathLike, *, model: nn.Module | None = None, device: str
     metrics = _metrics(path / folder.METRICS, config) if path.is_dir() else {}
     icc = bytes(tensors["signal.icc"].numpy()) if "signal.icc" in tensors else None
     where = torch.device(device)
-    if isinstance(field, HashGrid) and not computes(field.mlp.precision, where):
+    if isinstance(field, _WITH_MLP) and not computes(field.mlp.precision, where):
         field.mlp = dataclasses.replace(field.mlp, precision="float32")
     return Run(path, field.to(where), config, metrics, icc)
 

@@ -142,14 +142,17 @@ def test_a_module_of_the_catalogue_is_fitted_and_saved_as_its_config(tmp_path):
         fields.fit(picture(channels=1), fields.HashGrid(3), out=tmp_path / "c", steps=1)
 
 
-def test_a_field_trained_in_other_arithmetic_is_asked_in_float32(tmp_path):
-    run = fields.fit(picture(), out=tmp_path / "run", steps=2, **TINY)
+@pytest.mark.parametrize("model", [TINY, {"model": "fourier", "width": 8, "fresh": False}])
+def test_a_field_trained_in_other_arithmetic_is_asked_in_float32(model, tmp_path):
+    run = fields.fit(picture(), out=tmp_path / "run", steps=2, **model)
+    assert run.fallback is None
     file = tmp_path / "run" / "field.safetensors"
     tensors, content = checkpoint.read(file)
     content["config"]["precision"] = "fp16"  # as from a GPU
     checkpoint.write(file, tensors, content)
     loaded = fields.load(tmp_path / "run")
     assert loaded.precision == "float32" and loaded.config["config"]["precision"] == "fp16"
+    assert loaded.fallback == "float32, as there is no fp16 on this machine"
     assert np.array_equal(loaded.render(), run.render())
 
 

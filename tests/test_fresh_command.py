@@ -137,3 +137,11 @@ def test_the_benchmark_prints_rows_and_draws_them(folder, monkeypatch, capsys):
     assert abs(rows[2]["chosen"] - 60) <= 10
     with Image.open(folder / "a.png") as image:
         assert image.width > 300
+
+
+def test_a_candidate_without_waves_has_no_spectrum_in_the_json(folder, capsys):
+    command = "spectrum waves.png --model fourier --fresh-candidates 0,5 --json"
+    assert main([*command.split(), *SMALL]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert found["distances"][0] is None and found["spectra"][0] is None
+    assert len(found["spectra"][1]) == found["bins"]

@@ -90,6 +90,7 @@ def run(options: argparse.Namespace) -> None:
     from fields import device
     from fields.bench import cam_shown, machine
 
+    device.choose(options.device)  # refuses one that cannot be had
     protocol = PRESETS[options.preset]
     crops = {name: crop(source, protocol.side) for name, source in sources(options).items()}
     if options.plot == PLOT:

@@ -1,5 +1,6 @@
 """Whatever goes wrong becomes one line on stderr and an exit status."""
 
+import contextlib
 import errno
 import os
 import sys
@@ -76,10 +77,9 @@ def _is_written(stream: TextIO | None) -> bool:
 
 
 def _say(line: str, status: int) -> int:
-    try:
-        print(f"fields: {' '.join(line.split())}", file=sys.stderr, flush=True)
-    except OSError:
-        pass
+    if sys.stderr is not None:  # print takes None for stdout
+        with contextlib.suppress(OSError):
+            print(f"fields: {' '.join(line.split())}", file=sys.stderr, flush=True)
     return status
 
 

@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 
 def say_fallback(run: "Run") -> None:
     """Say that a run is asked in other arithmetic than it was trained in, where it is so."""
-    if run.fallback:
+    if run.fallback and sys.stderr is not None:  # print takes None for stdout
         with contextlib.suppress(OSError, ValueError):  # a closed stderr must not end a command
             print(f"computed in {run.fallback}", file=sys.stderr, flush=True)

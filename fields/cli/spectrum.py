@@ -49,7 +49,9 @@ def main(arguments: Sequence[str], started: float) -> None:
         target, spectra = found.target, found.spectra
         assert target is not None and spectra is not None
         facts = {"model": model.name, "source": values["source"], **found.as_dict()}
-        print(json.dumps({**facts, "target": target.tolist(), "spectra": spectra.tolist()}))
+        # JSON has no NaN, which stands where a candidate's output has no waves.
+        shares = [row.tolist() if row.isfinite().all() else None for row in spectra]
+        print(json.dumps({**facts, "target": target.tolist(), "spectra": shares}, allow_nan=False))
         return
     _print_table(found)
     print(f"{found}\n{shown(out)}")

@@ -1,4 +1,4 @@
 """FreSh: the frequency of a field is chosen by the spectra of untrained fields (arXiv 2410.05050).
 
-`options` and `report` are free of torch; the rest is imported where it is used.
+`options` is free of torch; the rest is imported where it is used.
 """
