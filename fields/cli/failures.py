@@ -11,6 +11,8 @@ from fields.errors import Cancelled, FieldsError, Interrupted, SettingError
 
 TRACEBACK_VARIABLE = "FIELDS_TRACEBACK"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# As torch's allocators and C++ say it, which raise a RuntimeError.
+_NO_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc")
 
 
 def status_of(command: Callable[[], None]) -> int:
@@ -60,7 +62,7 @@ def _unexpected(error: Exception) -> int:
     if os.environ.get(TRACEBACK_VARIABLE):
         raise error
     text = str(error).splitlines()[0] if str(error) else ""
-    if "can't allocate memory" in text or "out of memory" in text:
+    if any(words in text for words in _NO_MEMORY):
         return _say("memory is used up; try a smaller --size, --size-kb or --downscale 2", 2)
     where = f"set {TRACEBACK_VARIABLE}=1 to see where"
     return _say(f"internal error, {type(error).__name__}: {text}; {where}", 1)

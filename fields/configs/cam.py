@@ -74,7 +74,7 @@ class CamConfig(NetworkConfig):
         if self.over == "all":
             return tuple(range(min(self.dim, 3)))
         parts = [part.strip() for part in self.over.split(",")]
-        axes = sorted({int(part) for part in parts if part.isascii() and part.isdigit()})
+        axes = sorted({int(part) for part in parts if part in ("0", "1", "2", "3")})
         if len(axes) != len(parts) or len(axes) > 3 or axes[-1] >= self.dim:
             raise SettingError(
                 f"over must be all or up to three of {','.join(map(str, range(self.dim)))},"

@@ -7,7 +7,7 @@ from typing import Any
 from fields import grid_levels
 from fields.configs.base import Config, TooSmall, setting
 from fields.configs.hashgrid import table_size
-from fields.errors import FieldsError
+from fields.errors import SettingError
 
 KERNELS = (
     *("gaussian", "inverse_multiquadric", "multiquadric"),
@@ -54,13 +54,18 @@ class RbfConfig(Config):
     def __post_init__(self):
         super().__post_init__()
         if self.encoder == "triplane" and self.dim == 1:
-            raise FieldsError("encoder triplane needs 2 to 4 coordinates, not 1; take grid or dif")
+            raise SettingError(
+                "encoder triplane needs 2 to 4 coordinates, not 1; take grid or dif", "encoder"
+            )
         finest = grid_levels.finest_log2(self.num_levels, self.base_resolution, self.growth)
         most = 16 if self.encoder == "triplane" else grid_levels.FINEST_LOG2
         if self.encoder != "dif" and finest > most:
-            raise FieldsError(
+            raise SettingError(
                 f"num_levels {self.num_levels} with growth {self.growth:g} and base_resolution"
-                f" {self.base_resolution} makes 2^{finest:.0f} cells an axis; 2^{most} is the most"
+                f" {self.base_resolution} makes 2^{finest:.0f} cells an axis; 2^{most} is the most",
+                "num_levels",
+                "growth",
+                "base_resolution",
             )
 
     @property
