@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fields.bench.options import check_numbers, check_plot
 from fields.errors import FieldsError
-from fields.pictures.naming import shown
 
 SAMPLES = ("astronaut", "coffee", "cat", "rocket", "brick", "retina")
 TEXT = "page"
@@ -83,20 +83,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    for name in ("pictures", "seeds", "steps"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise FieldsError(f"--{name} must be at least 1, got {value}")
+    check_numbers(options, "pictures", "seeds", "steps")
     from fields import device
     from fields.bench import cam_shown, machine
 
     device.choose(options.device)  # refuses one that cannot be had
     protocol = PRESETS[options.preset]
     crops = {name: crop(source, protocol.side) for name, source in sources(options).items()}
-    if options.plot == PLOT:
-        PLOT.parent.mkdir(exist_ok=True)
-    if not options.plot.absolute().parent.is_dir():
-        raise FieldsError(f"{shown(options.plot)} cannot be written; name another --plot")
+    check_plot(options.plot, PLOT)
     with device.threads(options.threads) as threads:
         about = machine.describe(threads)
         rows = list(measure(crops, protocol, options))

@@ -7,15 +7,13 @@ with --quick about a minute.
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from fields.errors import FieldsError
-from fields.pictures.naming import shown
+from fields.bench.options import check_numbers, check_plot
 
 SAMPLES = ("astronaut", "coffee", "page", "retina", "brick", "shepp_logan_phantom")
 MODELS = ("siren", "finer", "fourier")
@@ -53,10 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    for name in ("width", "steps", "batch", "every", "large_width"):
-        if getattr(options, name) < 1:
-            flag = "--" + name.replace("_", "-")
-            raise FieldsError(f"{flag} must be at least 1, got {getattr(options, name)}")
+    check_numbers(options, "width", "steps", "batch", "every", "large_width")
     if options.quick:
         options.steps, options.large = min(options.steps, 100), min(options.large, 1)
         options.every = max(options.every, 4)
@@ -64,10 +59,7 @@ def run(options: argparse.Namespace) -> None:
     from fields.bench import fresh_shown, machine, sweep
 
     sources = find_sources(options.data)
-    if options.plot == PLOT:
-        PLOT.parent.mkdir(exist_ok=True)
-    if not os.access(options.plot.absolute().parent, os.W_OK | os.X_OK):
-        raise FieldsError(f"{shown(options.plot)} cannot be written; name another --plot")
+    check_plot(options.plot, PLOT)
     sweeps = []
     with device.threads(options.threads) as threads:
         about = machine.describe(threads)

@@ -6,7 +6,6 @@ clock with the checks of the target, and the score of the saved field, read back
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -16,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fields.bench.options import check_numbers, check_plot, check_seconds
 from fields.bench.timing import spread
 from fields.errors import FieldsError
-from fields.pictures.naming import shown
 
 SAMPLES = ("astronaut", "coffee", "cat", "rocket", "camera")
 PLOT = Path("runs", "bench-image.png")
@@ -55,18 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    if options.seeds < 1:
-        raise FieldsError(f"--seeds must be at least 1, got {options.seeds}")
-    if not options.seconds > 0:
-        raise FieldsError(f"--seconds must be more than 0, got {options.seconds:g}")
+    check_numbers(options, "seeds")
+    check_seconds(options)
     from fields import device
     from fields.bench import machine, plot, report
 
     pictures = find_pictures(options.folder)
-    if options.plot == PLOT:
-        PLOT.parent.mkdir(exist_ok=True)
-    if not os.access(options.plot.absolute().parent, os.W_OK | os.X_OK):
-        raise FieldsError(f"{shown(options.plot)} cannot be written; name another --plot")
+    check_plot(options.plot, PLOT)
     with device.threads(options.threads) as threads:
         about = machine.describe(threads)
     fitted: list[Fitted] = []

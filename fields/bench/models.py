@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fields.bench.options import check_numbers
+from fields.bench.options import check_numbers, check_seconds
 from fields.catalogue import MODELS
 from fields.errors import FieldsError
 from fields.pictures.naming import shown
@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     check_numbers(options, "pictures", "side", "steps", "seeds")
+    check_seconds(options)
     if options.quick:
         options.pictures, options.seeds = min(options.pictures, 2), 1
         options.steps, options.seconds = min(options.steps, 100), min(options.seconds, 1.0)

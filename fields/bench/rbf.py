@@ -11,13 +11,11 @@ On two quiet cores it takes about twenty minutes, with --quick about one.
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
-from fields.bench.options import check_numbers
+from fields.bench.options import check_numbers, check_plot, check_seconds
 from fields.errors import FieldsError
-from fields.pictures.naming import shown
 
 SAMPLES = ("astronaut", "coffee", "cat", "rocket", "camera")
 PLOT = Path("runs", "bench-rbf.png")
@@ -48,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     check_numbers(options, "pictures", "side", "steps", "batch", "seeds")
+    check_seconds(options)
     if not all(0 < rate <= 10 for rate in options.rates):
         raise FieldsError("--rates must be more than 0 and at most 10")
     if options.quick:
@@ -59,10 +58,7 @@ def run(options: argparse.Namespace) -> None:
     pictures = fits.squares(options.data, SAMPLES, options.pictures, options.side)
     for picture in pictures:  # refuses a grid that cannot be, before anything is measured
         decoders.configs(picture, options.log2_table_size)
-    if options.plot == PLOT:
-        PLOT.parent.mkdir(exist_ok=True)
-    if not os.access(options.plot.absolute().parent, os.W_OK | os.X_OK):
-        raise FieldsError(f"{shown(options.plot)} cannot be written; name another --plot")
+    check_plot(options.plot, PLOT)
     with device.threads(options.threads) as threads:
         about = machine.describe(threads)
         options.threads = threads
