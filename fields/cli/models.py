@@ -34,7 +34,7 @@ def _text(model: Model) -> str:
         f"  {model.source}",
     ]
     lines += [
-        f"  {flag(item.name):22} {item.help} ({item.default})"
+        f"  {flag(item.name):22} {item.help} ({item.usual})"
         for item in settings(model.config)
         if item.flag
     ]

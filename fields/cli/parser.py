@@ -60,7 +60,7 @@ class Parser(argparse.ArgumentParser):
                 name, action=argparse.BooleanOptionalAction, help=item.help, **options
             )
             return
-        by_default = f" ({item.default})"
+        by_default = f" ({item.usual})"
         if item.choices:
             by_default = f": {either(item.choices)}{by_default}"
         group.add_argument(

@@ -51,6 +51,11 @@ class Setting:
     choices: tuple | None
     flag: bool
 
+    @property
+    def usual(self) -> str:
+        """The default as the user reads it."""
+        return f"{self.default:g}" if self.type is float else str(self.default)
+
     def check(self, value: Any) -> Any:
         """The value in the setting's own type; FieldsError where it is of no use."""
         kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
