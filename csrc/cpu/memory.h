@@ -73,9 +73,9 @@ FIELDS_HD void gather_twins(const float* base, PackInt offset, Pack (&out)[2]) {
   store_int(at, offset);
 #if defined(__AVX2__)
   const auto twins = [&](int s) {
-    const __m128d first = _mm_load_sd(reinterpret_cast<const double*>(base + at[s]));
-    const double* second = reinterpret_cast<const double*>(base + at[s + 1]);
-    return _mm_castpd_ps(_mm_loadh_pd(first, second));
+    const __m128i first = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(base + at[s]));
+    const __m64* second = reinterpret_cast<const __m64*>(base + at[s + 1]);
+    return _mm_loadh_pi(_mm_castsi128_ps(first), second);
   };
   const Pack::Raw a = load_groups(twins);
   const Pack::Raw b = load_groups([&](int s) { return twins(s + 2); });
