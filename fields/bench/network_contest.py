@@ -30,13 +30,14 @@ class TorchSiren(nn.Module):
         self.weights = nn.ParameterList([weight.clone() for weight, _ in layers])
         self.biases = nn.ParameterList([bias.clone() for _, bias in layers if bias is not None])
         self.omegas = [mlp.first_omega, *[mlp.omega] * mlp.depth]
+        self.scale, self.offset = field.scale, field.offset
 
     def forward(self, coords: Tensor) -> Tensor:
         x = coords * 2 - 1
         for i, omega in enumerate(self.omegas):
             x = torch.sin(x) if i else x
             x = F.linear(x, omega * self.weights[i], self.biases[i])
-        return x
+        return self.scale * x + self.offset
 
 
 def peer(work: FieldWork, way: str, mode: str | None = None) -> TorchPeer:
