@@ -45,3 +45,10 @@ def float32_state(name: str, tensor: Tensor, like: Tensor) -> None:
     shape(name, tensor, tuple(like.shape))
     check(tensor.device == like.device, f"{name} is on {tensor.device}, not {like.device}; move it")
     check(tensor.is_contiguous(), f"{name} must be contiguous; it is updated in place")
+
+
+def cancel_flag(cancel: Tensor | None) -> None:
+    """What another thread sets to stop a kernel: none, or uint8 [1] on the CPU."""
+    if cancel is not None:
+        fits = cancel.dtype == torch.uint8 and cancel.device.type == "cpu" and cancel.numel() == 1
+        check(fits, "cancel must be uint8 [1] on the CPU")

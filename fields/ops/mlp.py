@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fields import extension
-from fields.ops.checks import alike, check, real, shape
+from fields.ops.checks import alike, cancel_flag, check, real, shape
 from fields.ops.derivatives import first_order
 from fields.ops.hash_grid import check_grid
 from fields.ops.specs import GridSpec, MlpSpec
@@ -63,9 +63,7 @@ def grid_mlp(
     check_grid(coords, table, grid)
     alike("table", table, "params", params)
     shape("params", params, (mlp.num_params(grid.num_levels * table.shape[1]),))
-    if cancel is not None:
-        fits = cancel.dtype == torch.uint8 and cancel.device.type == "cpu" and cancel.numel() == 1
-        check(fits, "cancel must be uint8 [1] on the CPU")
+    cancel_flag(cancel)
     return _ops.grid_mlp(
         coords.contiguous(),
         table.contiguous(),

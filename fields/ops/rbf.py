@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fields import extension
-from fields.ops.checks import alike, check, in_range, one_of, real, shape
+from fields.ops.checks import alike, cancel_flag, check, in_range, one_of, real, shape
 from fields.ops.derivatives import first_order
 from fields.ops.hash_grid import check_grid
 from fields.ops.specs import ACTIVATIONS, GridSpec
@@ -141,9 +141,7 @@ def grid_rbf(
     check_grid(coords, table, grid)
     alike("table", table, "params", params)
     shape("params", params, (rbf.num_params(grid.num_levels * table.shape[1]),))
-    if cancel is not None:
-        fits = cancel.dtype == torch.uint8 and cancel.device.type == "cpu" and cancel.numel() == 1
-        check(fits, "cancel must be uint8 [1] on the CPU")
+    cancel_flag(cancel)
     return _ops.grid_rbf(
         coords.contiguous(),
         table.contiguous(),
