@@ -1,25 +1,19 @@
 """The benchmarks measure what they say: peers compute the same, ratios are those of the timings."""
 
 import json
-import os
-import subprocess
-import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
-from PIL import Image
+from bench_command import check_rows, command
 
 from fields import ops
 from fields.bench import (
     cam_contest,
     drjit_peer,
     field_contest,
-    image,
     kernels,
     machine,
     network_contest,
-    plot,
     rbf_contest,
     report,
     timing,
@@ -255,18 +249,6 @@ def test_modes_of_the_compiler_are_those_that_torch_knows():
     assert set(MODES) <= known.keys()
 
 
-def check_rows(rows):
-    """Every row is of the form {"work", "engine", and figures}, ready for JSON."""
-    assert rows
-    for row in rows:
-        assert isinstance(row["work"], str) and isinstance(row["engine"], str)
-        for name, value in row.items():
-            if not isinstance(value, str):
-                assert isinstance(value, (int, float)), name
-                assert value == value and abs(value) < float("inf"), name
-    assert json.loads(json.dumps(rows)) == rows
-
-
 @pytest.mark.parametrize("name", ["train", "infer", "mlp", "siren", "cam-small", "rbf"])
 def test_a_group_gives_rows(name):
     found = measure(name, rounds=2, threads=None, quick=True)
@@ -285,16 +267,6 @@ def test_groups_are_asked_for_by_name_or_by_what_they_share():
     assert kernels.chosen("siren,mlp") == ["siren", "mlp"]
     assert {name for names in kernels.SETS.values() for name in names} == kernels.GROUPS.keys()
     assert kernels.chosen("models") == ["siren", "cam", "cam-small", "rbf"]
-
-
-def command(*arguments):
-    environment = {k: v for k, v in os.environ.items() if k != "FIELDS_CPU"}
-    return subprocess.run(
-        [sys.executable, "-m", "fields", "bench", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
 
 
 @pytest.mark.skipif(ops.ACTIVE.cpu == "base", reason="this processor has no AVX2")
@@ -332,86 +304,6 @@ def test_the_table_shows_medians_and_quartiles(capsys):
     assert "5.00 (4.50-5.00)" in out
     assert "fastest as b" in out and "absent: drjit is not installed" in out
     assert "not to be quoted" in out
-
-
-# ---- pictures
-
-
-def fits(*seconds, ended_by="target"):
-    return [
-        {"seconds": s, "wall_seconds": s + 2, "ended_by": ended_by, "parameters": 9, "psnr": 30}
-        for s in seconds
-    ]
-
-
-def test_a_target_that_half_the_fits_missed_has_no_median():
-    missed = fits(10.0, ended_by="seconds")
-    both = image.Fitted("a", {30.0: fits(1.0, 3.0, 2.0), 40.0: fits(4.0) + missed}, {}, 10.0)
-    reached, not_reached = both.rows()
-    assert (reached["seconds"], reached["seconds_q1"], reached["reached"]) == (2.0, 1.5, 3)
-    assert "seconds" not in not_reached
-    assert (not_reached["fits"], not_reached["reached"]) == (2, 1)
-    check_rows([reached, not_reached])
-
-
-def test_means_are_of_what_every_picture_reached():
-    rows = image.Fitted("a", {30.0: fits(1.0), 35.0: fits(2.0)}, {}, 9.0).rows()
-    rows += image.Fitted(
-        "b", {30.0: fits(3.0), 35.0: fits(9.0, ended_by="seconds")}, {}, 9.0
-    ).rows()
-    (mean,) = image.means(rows, 2)
-    assert (mean["target"], mean["seconds"], mean["picture"]) == (30.0, 2.0, "mean of all")
-
-
-def test_budgets_halve_down_to_the_least():
-    seen = []
-
-    def fit(source, **flags):
-        seen.append(flags)
-        return {**fits(1.0)[0], "steps": 5}
-
-    options = SimpleNamespace(targets=[30.0], seconds=1.0, seeds=2)
-    found = image.measure("a", "a.png", fit, options)
-    assert [flags.get("seed") for flags in seen[:2]] == [0, 1]
-    assert list(found.after) == [0.25, 0.5, 1.0]
-    check_rows(found.rows())
-
-
-@pytest.mark.parametrize("count", [1, 8])
-def test_the_plot_is_a_picture(tmp_path, count):
-    rows = []
-    for i in range(count):
-        after = {0.5: {**fits(0.5)[0], "steps": 1}, 1.0: {**fits(1.0)[0], "psnr": 33, "steps": 2}}
-        rows += image.Fitted(f"picture {i}", {30.0: fits(0.4 + i)}, after, 9.0).rows()
-    if count > 1:
-        rows += image.means(rows, count)
-    plot.save(tmp_path / "plot.png", rows)
-    with Image.open(tmp_path / "plot.png") as picture:
-        assert picture.size == (1200, 750)
-    assert [path.name for path in tmp_path.iterdir()] == ["plot.png"]
-
-
-def test_pictures_are_fitted_by_the_command(tmp_path):
-    (tmp_path / "in").mkdir()
-    Image.new("RGB", (24, 16), (200, 40, 90)).save(tmp_path / "in" / "red.png")
-    (tmp_path / "in" / "notes.txt").write_text("no picture")
-    done = command(
-        *("image", str(tmp_path / "in"), "--json", "--plot", str(tmp_path / "p.png")),
-        *("--seconds", "0.2", "--seeds", "1", "--targets", "10"),
-    )
-    assert done.returncode == 0, done.stderr
-    assert "left out: " in done.stderr and "notes.txt" in done.stderr
-    result = json.loads(done.stdout)
-    check_rows(result["rows"])
-    assert [row["work"] for row in result["rows"]] == ["red.png to 10 dB", "red.png after 0.2 s"]
-    assert (tmp_path / "p.png").is_file()
-
-
-def test_a_plot_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path):
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    done = command("image", str(tmp_path), "--plot", str(tmp_path / "gone" / "p.png"))
-    assert done.returncode == 2 and "name another --plot" in done.stderr
-    assert "fitting" not in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 # ---- the machine
