@@ -189,22 +189,26 @@ class _Beginning:
 def _new(request: Request, signal: PictureSignal) -> _Beginning:
     extra = checkpoint.HEADER_BYTES + len(signal.picture.icc or b"")
     config = request.config_for(signal.channels, signal.shape, extra)
-    found = None
-    if request.search:
-        assert config is not None
-        found = search(signal.pixels, config, request.search)
-        config = dataclasses.replace(config, **{found.setting: found.chosen})
-    field = request.module
-    if field is None:
-        assert config is not None
-        field = catalogue.build(config)
     place = (
         folder.next_free(folder.RUNS, _stem(request, signal))
         if request.place is None
         else folder.new(request.place, overwrite=request.overwrite)
     )
-    plan = request.plan(math.prod(signal.shape))
-    return _Beginning(field, config, plan, request.loss or signal.loss, place, found=found)
+    try:
+        found = None
+        if request.search:
+            assert config is not None
+            found = search(signal.pixels, config, request.search)
+            config = dataclasses.replace(config, **{found.setting: found.chosen})
+        field = request.module
+        if field is None:
+            assert config is not None
+            field = catalogue.build(config)
+        plan = request.plan(math.prod(signal.shape))
+        return _Beginning(field, config, plan, request.loss or signal.loss, place, found=found)
+    except BaseException:
+        place.close()
+        raise
 
 
 def _resumed(request: Request, signal: PictureSignal) -> _Beginning:

@@ -109,7 +109,8 @@ def find_sources(paths: list[str] | None) -> dict[str, str]:
             found |= find_pictures(path)
         else:
             probe(find_source(path))
-            found[Path(path).name] = path
+            name = Path(path).name
+            found[name if name not in found else path] = path
     return found
 
 

@@ -49,17 +49,20 @@ class Sweep:
             "rank_correlation": self.rank_correlation(),
             "candidates": list(found.candidates),
             "psnr": [self.psnr[candidate] for candidate in found.candidates],
-            "distances": list(found.distances),
+            "distances": found.as_dict()["distances"],
             "search_seconds": found.seconds,
         }
 
     def rank_correlation(self) -> float | None:
         """Spearman's, of distance and PSNR over the candidates: -1 where the nearer always fits
-        better. None for a picture without a spectrum."""
+        better. None for a picture without a spectrum, or where all are equal."""
         if self.search.reason is not None or len(self.search.candidates) < 2:
             return None
         psnr = [self.psnr[candidate] for candidate in self.search.candidates]
-        return statistics.correlation(_ranks(self.search.distances), _ranks(psnr))
+        ranks = _ranks(self.search.distances), _ranks(psnr)
+        if any(len(set(values)) == 1 for values in ranks):
+            return None
+        return statistics.correlation(*ranks)
 
 
 def _ranks(values: Any) -> list[float]:

@@ -26,7 +26,7 @@ class RbfConfig(Config):
     the second half have half the features. Those of `triplane` are planes over pairs of axes, each
     `growth` times finer than the last.
 
-    Centres are flat by default, as in the authors' code, for the grid, whose features begin at 0:
+    Centres are by default flat, as in the authors' code, for the grid, whose features begin at 0:
     on Kodak pictures at 256 x 256 flat and spread end alike (39.2 and 39.0 dB after 600 steps of
     8,192 samples), flat is ahead early (31.4 and 29.1 after 150); an affine part took up to 2 dB.
     Behind the other encoders they are spread: flat ones hardly learn from planes.
@@ -45,7 +45,9 @@ class RbfConfig(Config):
     kernels: int = setting(64, help="radial functions", low=1, high=1024)
     kernel: str = setting("gaussian", help="the radial function", choices=KERNELS)
     factor: float = setting(0.5, help="of the distance in a Gaussian", low=0.01, high=100.0)
-    centres: str = setting("flat", help="before training", choices=("flat", "spread"))
+    centres: str = setting(
+        "auto", help="before training; auto: flat behind grid", choices=("auto", "flat", "spread")
+    )
     affine: bool = setting(False, help="adds a linear function of the features")
     output_activation: str = setting(
         "none", help="after the last layer", choices=("none", "tanh", "sigmoid", "softplus", "exp")
@@ -67,6 +69,11 @@ class RbfConfig(Config):
                 "growth",
                 "base_resolution",
             )
+
+    @property
+    def has_flat_centres(self) -> bool:
+        """Whether centres begin at one place, not as features are spread."""
+        return self.centres == "flat" or (self.centres == "auto" and self.encoder == "grid")
 
     @property
     def levels(self) -> list[tuple[int, int]]:
@@ -177,7 +184,6 @@ def _dif(shape: tuple[int, ...], size: float, options: dict[str, Any]) -> dict[s
         "features_per_level": 4,
         "base_resolution": _clamped(side / 16, 4 if size >= 1 else 1, 1024),
         "log2_table_size": _MOST_ROWS,
-        "centres": "spread",
     }
 
 
@@ -189,5 +195,4 @@ def _triplane(shape: tuple[int, ...], size: float, options: dict[str, Any]) -> d
         "features_per_level": 8,
         "base_resolution": _clamped(side / 16, 4 if size >= 1 else 1, 4096),
         "growth": 2.0,
-        "centres": "spread",
     }
