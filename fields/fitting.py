@@ -2,36 +2,30 @@
 
 import contextlib
 import dataclasses
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fields import catalogue, checkpoint, device, folder, ops, progress, resuming, steps
+from fields import catalogue, checkpoint, device, folder, ops, progress, resuming, sources, steps
 from fields.configs import Config
 from fields.errors import FieldsError
 from fields.folder import RunFolder
 from fields.fresh.options import Fresh
 from fields.fresh.search import Search, search
 from fields.loop import Standing
-from fields.pictures import SAMPLES, Picture, read_picture
 from fields.pictures.naming import shown
-from fields.pictures.picture import DTYPES
 from fields.plan import Plan
 from fields.progress import Progress
 from fields.request import Request
 from fields.runs import Run
 from fields.session import Session
-from fields.signals.downscale import downscale
-from fields.signals.picture import PictureSignal
-
-Source = str | os.PathLike | np.ndarray | Tensor | Picture
+from fields.signals.signal import Signal
+from fields.sources import Source
 
 
 def fit(
@@ -117,10 +111,10 @@ def carry_out(
         choice = device.choose(request.device)
         asked = request.options if request.config is None else request.config.as_dict()
         _check_precision(asked, choice.device)
-        picture, name = _picture(source)
+        thing, name = sources.read(source)
         started = time.perf_counter()
         stack.enter_context(torch.random.fork_rng(devices=[]))
-        signal = PictureSignal(downscale(picture, request.downscale), choice.device)
+        signal = sources.signal_of(thing, request, choice.device)
         begin = _resumed(request, signal) if request.resume else _new(request, signal)
         stack.callback(begin.place.close)
         if begin.config is not None:
@@ -186,9 +180,9 @@ class _Beginning:
         return self.loss
 
 
-def _new(request: Request, signal: PictureSignal) -> _Beginning:
-    extra = checkpoint.HEADER_BYTES + len(signal.picture.icc or b"")
-    config = request.config_for(signal.channels, signal.shape, extra)
+def _new(request: Request, signal: Signal) -> _Beginning:
+    extra = checkpoint.HEADER_BYTES + sum(t.nbytes for t in signal.tensors().values())
+    config = request.config_for(signal, extra)
     place = (
         folder.next_free(folder.RUNS, _stem(request, signal))
         if request.place is None
@@ -198,20 +192,20 @@ def _new(request: Request, signal: PictureSignal) -> _Beginning:
         found = None
         if request.search:
             assert config is not None
-            found = search(signal.pixels, config, request.search)
+            found = search(signal.samples_for_fresh, config, request.search)
             config = dataclasses.replace(config, **{found.setting: found.chosen})
         field = request.module
         if field is None:
             assert config is not None
             field = catalogue.build(config)
-        plan = request.plan(math.prod(signal.shape))
+        plan = request.plan(signal)
         return _Beginning(field, config, plan, request.loss or signal.loss, place, found=found)
     except BaseException:
         place.close()
         raise
 
 
-def _resumed(request: Request, signal: PictureSignal) -> _Beginning:
+def _resumed(request: Request, signal: Signal) -> _Beginning:
     place = folder.existing(request.place or folder.latest(folder.RUNS, _stem(request, signal)))
     try:
         held = resuming.read(place, request, signal)
@@ -221,39 +215,8 @@ def _resumed(request: Request, signal: PictureSignal) -> _Beginning:
     return _Beginning(held.field, held.config, held.plan, request.loss or held.loss, place, held)
 
 
-def _stem(request: Request, signal: PictureSignal) -> str:
+def _stem(request: Request, signal: Signal) -> str:
     return f"{folder.plain_name(signal.name)}-{folder.plain_name(request.model_name)}"
-
-
-def _picture(source: Source) -> tuple[Picture, str]:
-    """The picture, and how metrics.json names it: a sample, an absolute path, or "array"."""
-    if isinstance(source, Picture):
-        return source, "array"
-    if isinstance(source, (np.ndarray, Tensor)):
-        pixels = source.detach().cpu().numpy() if isinstance(source, Tensor) else source
-        return _from_array(pixels), "array"
-    return read_picture(source), source_name(source)
-
-
-def source_name(source: str | os.PathLike) -> str:
-    """A source's file, absolute, or the name of a sample."""
-    text = os.fsdecode(source)
-    is_sample = text in SAMPLES and not os.path.lexists(text)
-    return text if is_sample else os.path.abspath(text)
-
-
-def _from_array(pixels: np.ndarray) -> Picture:
-    if pixels.ndim == 2:
-        pixels = pixels[:, :, None]
-    if pixels.dtype == np.float64:
-        pixels = pixels.astype(np.float32)
-    if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or pixels.size == 0:
-        raise FieldsError(f"pixels must be [H, W] or [H, W, 1 to 4], got {list(pixels.shape)}")
-    if pixels.dtype not in DTYPES:
-        raise FieldsError(f"pixels must be uint8, uint16 or floats, got {pixels.dtype}")
-    if not np.isfinite(pixels).all():
-        raise FieldsError("pixels hold NaN or infinite values")
-    return Picture(np.ascontiguousarray(pixels), "array", "array")
 
 
 def _check_precision(options: Mapping[str, Any], where: torch.device) -> None:
@@ -270,7 +233,7 @@ def _kernels(where: torch.device) -> str:
     return ops.ACTIVE.cpu if where.type == "cpu" else "cuda"
 
 
-def _check_field(field: nn.Module, signal: PictureSignal) -> None:
+def _check_field(field: nn.Module, signal: Signal) -> None:
     """FieldsError if a module does not map coordinates to the signal's values."""
     field.eval()  # so that no running mean or counter of a module moves
     with torch.no_grad():
@@ -284,7 +247,7 @@ def _check_field(field: nn.Module, signal: PictureSignal) -> None:
 
 
 def _announcement(
-    begin: _Beginning, signal: PictureSignal, facts: dict[str, Any], reason: str | None
+    begin: _Beginning, signal: Signal, facts: dict[str, Any], reason: str | None
 ) -> Iterator[str]:
     """What will be done, for the reader."""
     if reason:

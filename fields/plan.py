@@ -130,16 +130,18 @@ TRAINING = {
 def make(
     stop: Stop,
     *,
+    kind: str = "picture",
     model: str | None,
     samples: int = 0,
     seed: int = 0,
     batch: int | None = None,
     rate: float | None = None,
 ) -> Plan:
-    """The plan for a picture.
+    """The plan of a fit.
 
     Args:
         stop: what was asked for; empty is filled with what ends by itself.
+        kind: of the signal.
         model: name in the catalogue, or None for a module of the user's own.
         samples: of the signal; a larger batch pays where tables outgrow the cache.
         batch, rate: replace the tuned ones.

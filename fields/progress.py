@@ -16,9 +16,10 @@ class Figures:
         done: share of it that lies behind, from 0 to 1.
         seconds: of training so far.
         rate: samples a second.
-        score: what the last batches let one expect, in dB; None where their loss does not say.
+        score: what the last batches let one expect; None where their loss does not say.
         target: score that ends the fit; when it will be reached is not known.
         loss: of the last batches, shown in place of a score.
+        unit: of score and target.
     """
 
     done: float
@@ -27,15 +28,16 @@ class Figures:
     score: float | None
     target: float | None = None
     loss: float = 0.0
+    unit: str = " dB"
 
     def __str__(self) -> str:
         pace = f"{self.rate / 1e6:.2f} M samples/s"
         if self.target is not None:
             stands = f"loss {self.loss:.3g}, to" if self.score is None else f"{self.score:.1f} of"
-            goal = f"{stands} {self.target:g} dB"
+            goal = f"{stands} {self.target:g}{self.unit}"
             return f"{pace}  {goal}  {duration(self.seconds)}"
         left = self.seconds * (1 - self.done) / self.done if self.done > 0 else 0.0
-        shown = f"loss {self.loss:.3g}" if self.score is None else f"{self.score:.1f} dB"
+        shown = f"loss {self.loss:.3g}" if self.score is None else f"{self.score:.1f}{self.unit}"
         return f"{pace}  {shown}  {duration(left)} left"
 
 

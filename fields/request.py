@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fields import catalogue
 from fields import plan as plans
@@ -14,6 +14,9 @@ from fields.device import DEVICES
 from fields.errors import FieldsError, either, flag
 from fields.fresh.options import Fresh, no_frequency
 from fields.plan import Plan, Stop
+
+if TYPE_CHECKING:
+    from fields.signals.signal import Signal
 
 LOSSES = ("l2", "l1")
 DEFAULT_MODEL = "hashgrid"
@@ -153,13 +156,14 @@ class Request:
             raise FieldsError(f"{given} is what FreSh would choose; give one of the two")
         (self.fresh if isinstance(self.fresh, Fresh) else Fresh()).candidates_of(config)
 
-    def plan(self, samples: int = 0) -> Plan:
-        """The plan of a new fit to a signal of so many samples."""
+    def plan(self, signal: "Signal | None" = None) -> Plan:
+        """The plan of a new fit to a signal, or to any."""
         name = None if self._is_module and self.config is None else self.model_name
         return plans.make(
             self.stop,
+            kind=signal.kind if signal else "picture",
             model=name,
-            samples=samples,
+            samples=math.prod(signal.shape) if signal else 0,
             seed=self.seed or 0,
             batch=self.batch,
             rate=self.rate,
@@ -173,14 +177,13 @@ class Request:
                 raise FieldsError(unknown_option(name, config))
             known[name].check(value)
 
-    def config_for(self, channels: int, shape: tuple[int, ...], extra_bytes: int) -> Config | None:
+    def config_for(self, signal: "Signal", extra_bytes: int) -> Config | None:
         """The configuration of a new field for a signal; None for a module of the user's own class.
 
-        Args:
-            channels, shape: of the signal.
-            extra_bytes: of the file, beside the weights.
+        `extra_bytes` are those of the file beside the weights.
         """
         config = self.config
+        channels, shape = signal.channels, signal.shape
         if config is not None:
             if (config.channels, config.dim) != (channels, len(shape)):
                 raise FieldsError(
@@ -191,7 +194,7 @@ class Request:
         if self._is_module:
             return None
         kind = catalogue.find(self.model or DEFAULT_MODEL).config
-        options = {**self.options, "seed": self.seed or 0}
+        options = {**kind.defaults(signal.kind), **self.options, "seed": self.seed or 0}
         if self.size_kb is None:
             return kind.for_signal(channels, shape, **options)
         most = int((self.size_kb * 1000 - extra_bytes) // 4)

@@ -18,7 +18,7 @@ from fields.pictures.naming import shown
 from fields.plan import Plan
 from fields.progress import duration
 from fields.request import LOSSES, Request
-from fields.signals.picture import PictureSignal
+from fields.signals.signal import Signal
 from fields.steps import Step
 
 
@@ -66,7 +66,7 @@ class Checkpoint:
         torch.set_rng_state(self.tensors["rng"])
 
 
-def read(place: RunFolder, request: Request, signal: PictureSignal) -> Checkpoint:
+def read(place: RunFolder, request: Request, signal: Signal) -> Checkpoint:
     """The checkpoint of a run; FieldsError if it is not of this source or of other options."""
     path = place.file(folder.STATE)
     tensors, content = checkpoint.read(path)
@@ -78,7 +78,7 @@ def read(place: RunFolder, request: Request, signal: PictureSignal) -> Checkpoin
         raise FieldsError(f"{shown(path)} holds no state of a fit: {error}") from None
     if not request.stop.is_empty:
         # The same stop gives the same plan, and so the same steps as without the pause.
-        fresh = plans.make(request.stop, model=content["model"], seed=plan.seed)
+        fresh = plans.make(request.stop, kind=signal.kind, model=content["model"], seed=plan.seed)
         plan = replace(fresh, training=plan.training)
     field = checkpoint.restore(path, tensors, content, request.module)
     config = None
@@ -99,7 +99,7 @@ def _damage(field: Path) -> list[str]:
 
 
 def _check(
-    run: Path, content: dict[str, Any], plan: Plan, request: Request, signal: PictureSignal
+    run: Path, content: dict[str, Any], plan: Plan, request: Request, signal: Signal
 ) -> None:
     """Nothing that shapes the training may differ from what the run was started with."""
     model = content["model"]
@@ -128,5 +128,5 @@ def _check(
         raise FieldsError(f"{shown(run)} was fitted with your own loss {content['loss']}; pass it")
     if content["source_hash"] != signal.fingerprint():
         raise FieldsError(
-            f"{shown(run)} was fitted to another picture than {signal.name}; it cannot go on"
+            f"{shown(run)} was fitted to another {signal.kind} than {signal.name}; it cannot go on"
         )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,17 +17,13 @@ from fields.configs import Config
 from fields.errors import FieldsError, Interrupted
 from fields.folder import RunFolder
 from fields.loop import Diverged, Standing
-from fields.pictures import Picture, png
 from fields.pictures.naming import shown
 from fields.plan import Plan
 from fields.progress import Figures, Progress
-from fields.runs import Run, displayed
-from fields.signals.downscale import downscale
-from fields.signals.picture import PictureSignal
-from fields.signals.picture_score import MOST_PSNR, score
+from fields.runs import Run, run_of
+from fields.signals.signal import Signal
 from fields.steps import Step
 
-PREVIEW_SIDE = 1024  # of the preview picture, at most about
 _LOG_SHARE = 0.02  # of the time so far, between two lines of the log
 
 
@@ -49,7 +44,7 @@ class Session:
 
     field: nn.Module
     config: Config | None
-    signal: PictureSignal
+    signal: Signal
     step: Step
     plan: Plan
     loss: str
@@ -95,17 +90,26 @@ class Session:
 
     def advance(self, standing: Standing) -> None:
         seconds = max(standing.seconds, 1e-9)
-        # Only of a mean squared error does the loss say what score to expect.
-        expected = self.estimate(standing.loss) if self.loss == "l2" else None
+        expected = self.estimate(standing.loss)
         target = self.plan.stop.target
         done = standing.done
         if target is not None and expected is not None:
             done = max(done, expected / target)
-        done = min(max(done, 0.0), 1.0)
-        self.progress.advance(Figures(done, seconds, self._rate(), expected, target, standing.loss))
+        self.progress.advance(
+            Figures(
+                done=min(max(done, 0.0), 1.0),
+                seconds=seconds,
+                rate=self._rate(),
+                score=expected,
+                target=target,
+                loss=standing.loss,
+                unit=self.signal.unit,
+            )
+        )
         if seconds >= self._next_line:
             self._next_line = seconds + max(0.1, _LOG_SHARE * seconds)
-            scores = {} if expected is None else {"expected_psnr": round(expected, 3)}
+            name = f"expected_{self.signal.metric}"
+            scores = {} if expected is None else {name: round(expected, 3)}
             self._note("progress", loss=standing.loss, **scores)
 
     def checkpoint(self, standing: Standing) -> None:
@@ -113,20 +117,20 @@ class Session:
         self._keep()
 
     def score(self) -> float:
-        return self._looked("check", self.signal.psnr)
+        return self._looked("check", self.signal.score)
 
     def sampled_score(self) -> float:
-        return self._looked("look", self.signal.sampled_psnr)
+        return self._looked("look", self.signal.sampled_score)
 
     def _looked(self, event: str, measure: Callable[[nn.Module], float]) -> float:
         self.field.eval()
-        psnr = measure(self.field)
+        score = measure(self.field)
         self.field.train()
-        self._note(event, psnr=round(min(psnr, MOST_PSNR), 4))
-        return psnr
+        self._note(event, **{self.signal.metric: round(score, 4)})
+        return score
 
-    def estimate(self, loss: float) -> float:
-        return self.signal.estimate(loss)
+    def estimate(self, loss: float) -> float | None:
+        return self.signal.estimate(loss, self.loss)
 
     def sampled_seconds(self) -> float:
         # Inference takes about a third of a training step's time for the same samples.
@@ -161,11 +165,10 @@ class Session:
             file = self.place.file(folder.FIELD)
             tensors, content = checkpoint.read(file)
             checkpoint.fill(file, tensors, self.field)
-            run = Run(self.place.path, self.field, content, {}, self.signal.picture.icc)
+            run = run_of(self.place.path, self.field, content, tensors=tensors)
             try:
-                pixels = run.render()
-                self._write_preview(pixels)
-                run.metrics = self._metrics(reason, pixels, file.stat().st_size)
+                scores = run.finish(self.signal, self.place)
+                run.metrics = self._metrics(reason, file.stat().st_size) | scores
                 with self.place.replacing(folder.METRICS) as written:
                     text = json.dumps(run.metrics, indent=2, allow_nan=False)
                     written.write(text.encode() + b"\n")
@@ -182,10 +185,7 @@ class Session:
             raise FieldsError(f"{error}; {self._what_is_kept()}") from None
 
     def _write_field(self) -> None:
-        tensors = checkpoint.weights(self.field)
-        if self.signal.picture.icc:
-            icc = torch.frombuffer(bytearray(self.signal.picture.icc), dtype=torch.uint8)
-            tensors["signal.icc"] = icc
+        tensors = {**checkpoint.weights(self.field), **self.signal.tensors()}
         self._write(folder.FIELD, tensors, self._describe_field())
 
     def _describe_field(self) -> dict[str, Any]:
@@ -193,7 +193,7 @@ class Session:
         return {
             "kind": "field",
             **checkpoint.describe_model(self.field, self.config),
-            "signal": {**self.signal.describe(), "downscale": self.facts["downscale"]},
+            "signal": self.signal.describe(),
             "world_to_unit": self.signal.world_to_unit(),
             "steps": self.standing.step,
             "seed": self.plan.seed,
@@ -219,15 +219,7 @@ class Session:
         place = self.place
         checkpoint.write(place.file(name), tensors, content, known_as=place.known_as(name))
 
-    def _write_preview(self, pixels) -> None:
-        picture = Picture(pixels, self.signal.name, "png")
-        factor = math.ceil(max(picture.width, picture.height) / PREVIEW_SIDE)
-        small = downscale(picture, factor).pixels
-        with self.place.replacing(folder.PREVIEW) as file:
-            file.write(png.encode(displayed(small, self.signal.space), self.signal.picture.icc))
-
-    def _metrics(self, reason: str, pixels, size: int) -> dict[str, Any]:
-        scores = score(self.signal.picture, pixels)
+    def _metrics(self, reason: str, size: int) -> dict[str, Any]:
         return {
             "model": checkpoint.describe_model(self.field, self.config)["model"],
             **self.facts,
@@ -242,7 +234,6 @@ class Session:
             "version": fields.__version__,
             "ended_by": reason,
             "target": self.plan.stop.target,
-            **scores,
         }
 
     def _note(self, event: str, **figures: Any) -> None:

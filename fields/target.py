@@ -10,8 +10,8 @@ BLIND_SHARE = (
 
 
 class Scorer(Protocol):
-    def estimate(self, loss: float) -> float:
-        """The score that a mean batch loss lets one expect."""
+    def estimate(self, loss: float) -> float | None:
+        """The score that a mean batch loss lets one expect, where it says."""
         ...
 
     def sampled_score(self) -> float:
@@ -59,7 +59,7 @@ class TargetWatch:
         if self.target is None:
             return None
         guess = self.scorer.estimate(loss)
-        near = guess + self._offset >= self.target
+        near = guess is None or guess + self._offset >= self.target
         cost = self.scorer.sampled_seconds() if self._cost is None else self._cost
         begin = time.perf_counter()
         affordable = (CHECK_SHARE if near else BLIND_SHARE) * (begin - self.started)
@@ -67,7 +67,7 @@ class TargetWatch:
             return None
         sampled = self.scorer.sampled_score()
         self._cost = time.perf_counter() - begin
-        self._offset = sampled - guess
+        self._offset = 0.0 if guess is None else sampled - guess
         if sampled >= self.target:
             score = self.scorer.score()
             if score >= self.target:

@@ -8,6 +8,7 @@ import fields
 from fields import FieldsError, Run
 from fields.cli import main
 from fields.pictures import read_picture, write_picture
+from fields.runs import PictureRun
 
 
 @pytest.mark.parametrize("suffix", ["exr", "hdr"])
@@ -82,7 +83,7 @@ def test_arithmetic_that_is_not_here_is_said_by_render_and_eval(tmp_path, capsys
 
 def test_a_run_knows_the_arithmetic_that_it_lacks(run):
     assert run.fallback is None
-    other = Run(run.path, run.field, {**run.config, "config": {"precision": "bf16"}}, {})
+    other = PictureRun(run.path, run.field, {**run.config, "config": {"precision": "bf16"}})
     assert other.fallback == "float32, as there is no bf16 on this machine"
 
 

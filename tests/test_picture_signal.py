@@ -53,11 +53,11 @@ def test_batches_hold_the_values_at_their_coordinates(dtype, channels):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_score_of_a_field_is_that_of_the_picture_it_draws(dtype, channels):
     signal = PictureSignal(as_picture(channels=channels, dtype=dtype), CPU)
-    assert signal.psnr(Oracle(signal)) > 60
+    assert signal.score(Oracle(signal)) > 60
     field = Oracle(signal, error=0.02)
     values = field.values.numpy()
     drawn = signal.space.to_pixels(values)
-    assert signal.psnr(field) == pytest.approx(psnr(signal.picture, drawn), abs=1e-9)
+    assert signal.score(field) == pytest.approx(psnr(signal.picture, drawn), abs=1e-9)
     assert drawn.dtype == dtype and score(signal.picture, drawn)["psnr"] < 45
 
 
@@ -67,9 +67,9 @@ def test_a_sampled_score_is_the_score_and_of_few_pixels_close_to_it(dtype, chann
     signal = PictureSignal(as_picture(channels=channels, dtype=dtype), CPU)
     field = Oracle(signal, error=0.02)
     field.values += 0.02 * torch.randn(field.values.shape)
-    assert signal.sampled_psnr(field) == pytest.approx(signal.psnr(field), abs=1e-3)
+    assert signal.sampled_score(field) == pytest.approx(signal.score(field), abs=1e-3)
     monkeypatch.setattr("fields.signals.picture.SAMPLED_PIXELS", 1200)
-    assert signal.sampled_psnr(field) == pytest.approx(signal.psnr(field), abs=0.8)
+    assert signal.sampled_score(field) == pytest.approx(signal.score(field), abs=0.8)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

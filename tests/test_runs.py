@@ -12,6 +12,7 @@ import fields
 from fields import FieldsError, folder
 from fields.errors import Cancelled
 from fields.pictures import Picture, read_picture, write_picture
+from fields.runs import PictureRun
 
 
 @pytest.fixture
@@ -249,7 +250,8 @@ def test_the_icc_profile_of_the_source_comes_back(tmp_path):
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     write_picture(tmp_path / "a.png", picture(), icc)
     run = fields.fit(tmp_path / "a.png", out=tmp_path / "run", steps=1, **TINY)
-    assert fields.load(run.path).icc == icc
+    loaded = fields.load(run.path)
+    assert isinstance(loaded, PictureRun) and loaded.icc == icc
     assert read_picture(tmp_path / "run" / "preview.png").icc == icc
 
 

@@ -25,7 +25,7 @@ def table(result: report.Result) -> None:
         shown.add_column("picture", no_wrap=True)
         for variant in variants:
             shown.add_column(variant, justify="right", no_wrap=True)
-        shown.add_column("CAM - plain", justify="right", no_wrap=True)
+        shown.add_column("gain", justify="right", no_wrap=True)
         for picture, group in groupby(mine, key=lambda row: row["picture"]):
             scores = {row["variant"]: row for row in group}
             if picture.startswith("mean") and not shown.rows[-1].end_section:
@@ -36,13 +36,15 @@ def table(result: report.Result) -> None:
         first = {row["variant"]: row["parameters"] for row in reversed(mine)}
         shown.add_row("parameters", *(f"{first[v]:,}" for v in variants), "")
         out.print(shown)
-    out.print("Means over the seeds, lowest and highest in brackets.", style="dim")
+    out.print(
+        "Means over the seeds, lowest and highest in brackets; gain: CAM over plain.", style="dim"
+    )
 
 
 def _scores(row: Row) -> str:
     text = f"{row['psnr']:.2f}"
     seeds = row.get("psnr_of_seeds", [])
-    return f"{text} ({min(seeds):.2f}-{max(seeds):.2f})" if len(seeds) > 1 else text
+    return f"{text} ({min(seeds):.1f}-{max(seeds):.1f})" if len(seeds) > 1 else text
 
 
 def save(path: Path, rows: list[Row]) -> None:
@@ -74,6 +76,12 @@ def save(path: Path, rows: list[Row]) -> None:
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(colors=INK, length=0)
-    panels[0].legend(frameon=False, fontsize=8, loc="best")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        fontsize=9,
+    )
     with replacing(path) as file:
         figure.savefig(file, format="png")

@@ -1,7 +1,6 @@
 """Fits with every frequency that FreSh chooses from, beside what it chose."""
 
 import dataclasses
-import math
 import statistics
 from dataclasses import dataclass
 from typing import Any
@@ -103,14 +102,14 @@ def sweep(
 def _fitted(signal: PictureSignal, config: Config, request: Request) -> float:
     """The PSNR of a field after the fit that was asked for, which ends by steps; its rate does not
     fall, as in the experiments of Kania et al. 2024."""
-    plan = request.plan(math.prod(signal.shape))
+    plan = request.plan(signal)
     field = catalogue.build(config)
     take = steps.choose(field, signal, plan, signal.loss)
     count = plan.stop.steps
     assert count is not None
     for step in range(count):
         take(step + 1, 1.0)
-    return signal.psnr(field)
+    return signal.score(field)
 
 
 def known_frequencies() -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ def main(arguments: Sequence[str], started: float) -> None:
     lines = {
         "run": shown(run.path),
         "model": run.config["model"],
-        "picture": f"{plain(run.config['signal']['name'])} ({run.space})",
+        run.kind: f"{plain(run.config['signal']['name'])} ({run.described})",
         "parameters": f"{figures['parameters']:,}",
         "file": f"{figures['bytes'] / 1000:,.0f} kB",
         "steps": f"{run.steps:,}",

@@ -91,7 +91,7 @@ def _search(request: Request, picture: Any) -> Any:
     assert isinstance(request.search, Fresh)
     with device.threads(request.threads):
         signal = PictureSignal(downscale(picture, request.downscale), torch.device("cpu"))
-        config = request.config_for(signal.channels, signal.shape, 0)
+        config = request.config_for(signal, 0)
         assert config is not None
         return search(signal.pixels, config, request.search)
 

@@ -132,6 +132,11 @@ class Config:
         return self.parameters
 
     @classmethod
+    def defaults(cls, kind: str) -> dict[str, Any]:
+        """Settings that differ from the usual for signals of a kind: picture or shape."""
+        return {}
+
+    @classmethod
     def for_signal(
         cls: type[C],
         channels: int,

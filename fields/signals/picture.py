@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fields import ops
 from fields.pictures import Picture, PictureScore
 from fields.render import bands
+from fields.signals.picture_score import MOST_PSNR
 from fields.signals.picture_space import PictureSpace
 
 NAME_LENGTH = 60  # characters of a source's name in a file: at most 14 bytes each
@@ -28,10 +29,14 @@ class PictureSignal:
 
     kind = "picture"
     loss = "l2"
+    metric = "psnr"
+    unit = " dB"
     dim = 2
 
-    def __init__(self, picture: Picture, device: torch.device):
+    def __init__(self, picture: Picture, device: torch.device, downscaled: int = 1):
+        """`downscaled` says how many times smaller than its file the picture was made."""
         self.picture = picture
+        self.downscaled = downscaled
         self.space = PictureSpace.of(picture)
         pixels = picture.pixels
         if picture.is_hdr:
@@ -58,7 +63,15 @@ class PictureSignal:
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint says of the signal; of a long name, as much as its header has room."""
-        return {"kind": self.kind, "name": self.name[:NAME_LENGTH], **self.space.as_dict()}
+        name = self.name[:NAME_LENGTH]
+        space = self.space.as_dict()
+        return {"kind": self.kind, "name": name, **space, "downscale": self.downscaled}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint holds of the signal beside weights: its colour profile."""
+        if not self.picture.icc:
+            return {}
+        return {"signal.icc": torch.frombuffer(bytearray(self.picture.icc), dtype=torch.uint8)}
 
     def world_to_unit(self) -> list[list[float]]:
         """3 x 3: pixels (x, y, 1) of the source to the unit square."""
@@ -77,18 +90,23 @@ class PictureSignal:
         """
         return ops.sample_pixels(self.pixels, count, seed, step)
 
-    def estimate(self, loss: float) -> float:
+    @property
+    def samples_for_fresh(self) -> Tensor:
+        """[H, W, C], whose spectrum FreSh compares."""
+        return self.pixels
+
+    def estimate(self, loss: float, name: str) -> float | None:
         """The PSNR that a mean squared error of values lets one expect; exact for plain pictures
-        but for the rounding."""
-        return -10 * math.log10(max(loss, 1e-12))
+        but for the rounding. None for a loss of another name, which does not say."""
+        return -10 * math.log10(max(loss, 1e-12)) if name == "l2" else None
 
     @property
     def sampled(self) -> int:
-        """Pixels of `sampled_psnr`."""
+        """Pixels of `sampled_score`."""
         return min(SAMPLED_PIXELS, math.prod(self.shape))
 
-    def sampled_psnr(self, field: nn.Module) -> float:
-        """As `psnr`, on pixels drawn from all over the picture, less a margin for their choice.
+    def sampled_score(self, field: nn.Module) -> float:
+        """As `score`, on pixels drawn from all over the picture, less a margin for their choice.
 
         Of a picture of no more than SAMPLED_PIXELS it takes each, and no margin.
         """
@@ -99,11 +117,12 @@ class PictureSignal:
         score = PictureScore(Picture(true, self.name, "png"))
         score.add(0, drawn)
         margin = SAMPLED_MARGIN if self.sampled < math.prod(self.shape) else 0.0
-        return score.psnr - margin
+        return min(score.psnr - margin, MOST_PSNR)
 
-    def psnr(self, field: nn.Module) -> float:
-        """PSNR in dB of the field on every pixel, clamped and rounded; see PictureScore."""
+    def score(self, field: nn.Module) -> float:
+        """PSNR in dB of the field on every pixel, clamped and rounded, at most MOST_PSNR; see
+        PictureScore."""
         score = PictureScore(self.picture)
         for top, values in bands(field, self.shape):
             score.add(top, self.space.to_pixels(values.numpy()))
-        return score.psnr
+        return min(score.psnr, MOST_PSNR)
