@@ -31,7 +31,17 @@ def l1(values: Tensor, targets: Tensor) -> Tensor:
     return torch.nn.functional.l1_loss(values, targets)
 
 
-LOSSES: dict[str, Loss] = {"l2": l2, "l1": l1}
+def relative(values: Tensor, targets: Tensor) -> Tensor:
+    """Mean of |value - target| / (|target| + 0.01), for distances: what is near counts most."""
+    return ((values - targets).abs() / (targets.abs() + 0.01)).mean()
+
+
+def binary(values: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross entropy of sigmoid(value) and targets in [0, 1], for occupancy."""
+    return torch.nn.functional.binary_cross_entropy_with_logits(values, targets)
+
+
+LOSSES: dict[str, Loss] = {"l2": l2, "l1": l1, "relative": relative, "binary": binary}
 
 
 class Signal(Protocol):
@@ -60,7 +70,7 @@ def choose(field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss) -> St
     if _is_on_a_grid(field) and isinstance(loss, str):
         if field.table.requires_grad and field.params.requires_grad:
             return HashGridStep(field, signal, plan, loss)
-    if isinstance(field, Network) and isinstance(loss, str) and MlpStep.fits(field):
+    if isinstance(field, Network) and isinstance(loss, str) and MlpStep.fits(field, loss):
         return MlpStep(field, signal, plan, loss)
     if type(field) is Cam and isinstance(loss, str) and CamStep.fits(field):
         return CamStep(field, signal, plan, loss)
@@ -120,12 +130,16 @@ class AutogradStep:
         training = self.plan.training
         coords, targets = self.signal.batch(training.batch, self.plan.seed, step)
         names, parameters = zip(*self.moments.parameters.items(), strict=True)
-        loss = self.loss(self.field(coords), targets)
+        loss = self.value(coords, targets)
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         for name, gradient in zip(names, gradients, strict=True):
             if gradient is not None:
                 self._improve(name, gradient, step, factor, training)
         return loss.detach()
+
+    def value(self, coords: Tensor, targets: Tensor) -> Tensor:
+        """The loss of a batch."""
+        return self.loss(self.field(coords), targets)
 
     def _improve(self, name: str, gradient: Tensor, step: int, factor: float, training: Training):
         table = is_table(name)
@@ -155,7 +169,9 @@ class MlpStep:
         self.moments = Moments(field)
 
     @staticmethod
-    def fits(field: Network) -> bool:
+    def fits(field: Network, loss: str) -> bool:
+        if loss not in ("l2", "l1") and (field.scale, field.offset) != (1.0, 0.0):
+            return False  # these do not grow with the values
         trained = [name for name, p in field.named_parameters() if p.requires_grad]
         return type(field).forward is Network.forward and trained == ["params"]
 
@@ -169,7 +185,7 @@ class MlpStep:
         # The network learns targets of its own range. Its loss is 1 / unit times the signal's, and
         # so are gradients: Adam takes the same step where weight decay and eps grow with them.
         scale, offset = self.field.scale, self.field.offset
-        unit = scale**2 if self.loss == "l2" else scale
+        unit = scale**2 if self.loss == "l2" else scale  # 1 for losses that are not of a length
         loss = ops.mlp_step(
             self.field.inputs(coords),
             (targets - offset) / scale,

@@ -161,6 +161,14 @@ def num_params(inputs, spec):
     return sum(o * (i + bool(spec.bias)) for i, o in itertools.pairwise(sizes))
 
 
+LOSSES = {
+    "l2": torch.nn.functional.mse_loss,
+    "l1": torch.nn.functional.l1_loss,
+    "relative": lambda values, targets: ((values - targets).abs() / (targets.abs() + 0.01)).mean(),
+    "binary": torch.nn.functional.binary_cross_entropy_with_logits,
+}
+
+
 class Bf16Linear(torch.autograd.Function):
     """torch's linear with every operand of every product rounded to bf16, sums exact."""
 
@@ -213,7 +221,7 @@ class Trainer:
         self.table = table.detach().clone().requires_grad_()
         self.params = params.detach().clone().requires_grad_()
         self.specs = grid_spec, mlp_spec
-        self.loss = {"l2": torch.nn.functional.mse_loss, "l1": torch.nn.functional.l1_loss}[loss]
+        self.loss = LOSSES[loss]
         groups = [
             {"params": [self.table], "lr": lr_table},
             {"params": [self.params], "lr": lr_params, "weight_decay": weight_decay},

@@ -35,14 +35,14 @@ def assert_steps_agree(pair, tolerance, steps=5, **settings):
         assert error(actual - start.cuda(), wanted - start) < tolerance
 
 
-@pytest.mark.parametrize("loss", ["l2", "l1"])
+@pytest.mark.parametrize("loss", list(ops.LOSSES))
 @pytest.mark.parametrize("touched_only", [False, True], ids=["dense", "touched"])
 @pytest.mark.parametrize(("width", "bias"), [(32, True), (64, False), (128, False), (160, True)])
 def test_a_training_step_equals_the_cpus(loss, touched_only, width, bias):
     spec = ops.MlpSpec(width, 2, 3, bias)
     # A large eps makes the update nearly linear in the gradient: it can be compared closely.
     settings = {"loss": loss, "touched_only": touched_only, "weight_decay": 1e-2, "eps": 1e-3}
-    assert_steps_agree(both_devices(spec), 2e-2 if loss == "l1" else 1e-3, **settings)
+    assert_steps_agree(both_devices(spec), 2e-2 if loss in ("l1", "relative") else 1e-3, **settings)
 
 
 @dims

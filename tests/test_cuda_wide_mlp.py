@@ -44,7 +44,7 @@ def test_sines_with_a_frequency_equal_the_cpus(activation, width, dtype):
     assert_near(actual, expected, 1e-4 if dtype == torch.float32 else 1e-12)
 
 
-@pytest.mark.parametrize("loss", ["l2", "l1"])
+@pytest.mark.parametrize("loss", list(ops.LOSSES))
 @pytest.mark.parametrize(
     "spec",
     [

@@ -235,7 +235,7 @@ class Fused:
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("loss", ["l2", "l1"])
+@pytest.mark.parametrize("loss", list(reference.LOSSES))
 @pytest.mark.parametrize("weight_decay", [0.0, 1e-2])
 @affine
 def test_the_fused_step_equals_autograd_and_torchs_adam(loss, weight_decay, affine):
@@ -248,7 +248,7 @@ def test_the_fused_step_equals_autograd_and_torchs_adam(loss, weight_decay, affi
         {"params": leaves[1:], "lr": ADAM["lr_params"], "weight_decay": weight_decay},
     ]
     adam = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=ADAM["eps"])
-    compare = {"l2": torch.nn.functional.mse_loss, "l1": torch.nn.functional.l1_loss}[loss]
+    compare = reference.LOSSES[loss]
     for _ in range(4):
         value = fused.step(coords, targets, loss=loss, weight_decay=weight_decay)
         adam.zero_grad()
@@ -257,7 +257,7 @@ def test_the_fused_step_equals_autograd_and_torchs_adam(loss, weight_decay, affi
         expected.backward()
         adam.step()
         assert value.item() == pytest.approx(expected.item(), rel=1e-4)
-    tolerance = 2e-2 if loss == "l1" else 1e-3
+    tolerance = 2e-2 if loss in ("l1", "relative") else 1e-3
     assert change_error(fused.table, leaves[0], table) < tolerance
     assert change_error(fused.params, leaves[1], params) < tolerance
     assert not fused.workspace.any()

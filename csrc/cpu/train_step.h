@@ -6,10 +6,10 @@
 
 #include "cpu/adam.h"
 #include "cpu/grid_mlp.h"
+#include "cpu/pack_maths.h"
+#include "maths/loss.h"
 
 namespace fields {
-
-enum class Loss : int { l2 = 0, l1 = 1 };
 
 // Turns values y [channels][kTile] into d loss / d y, where loss is the mean over the batch and its
 // channels; returns the tile's share of the loss. Padding gets no gradient.
@@ -17,24 +17,20 @@ inline double loss_gradient(Loss loss, const float* targets, int64_t samples, in
                             int64_t tile, float* y) {
   const int count = tile_samples(samples, tile);
   const float scale = 1.0f / (static_cast<float>(samples) * static_cast<float>(channels));
-  const Pack zero = splat<Pack>(0.0f);
   const float* rows = targets + tile * kTile * channels;
-  Pack total = zero;
+  alignas(64) float real[kTile];  // 0 for padding
+  for (int s = 0; s < kTile; ++s) real[s] = s < count ? 1.0f : 0.0f;
+  Pack total = splat<Pack>(0.0f);
   for (int c = 0; c < channels; ++c) {
     float* row = y + c * kTile;
     alignas(64) float target[kTile];
     for (int s = 0; s < count; ++s) target[s] = rows[s * channels + c];
     for (int s = count; s < kTile; ++s) row[s] = target[s] = 0.0f;
     for (int s = 0; s < kTile; s += kWidth) {
-      const Pack error = load<Pack>(row + s) - load<Pack>(target + s);
-      if (loss == Loss::l2) {
-        total = fma(error, error, total);
-        store(row + s, error * splat<Pack>(2.0f * scale));
-      } else {
-        total = total + max(error, -error);
-        const Pack sign = select(error > zero, splat<Pack>(scale), splat<Pack>(-scale));
-        store(row + s, select(error != zero, sign, zero));
-      }
+      Pack slope;
+      const Pack term = loss_term(loss, load<Pack>(row + s), load<Pack>(target + s), slope);
+      total = fma(term, load<Pack>(real + s), total);
+      store(row + s, slope * load<Pack>(real + s) * splat<Pack>(scale));
     }
   }
   return double(sum(total)) * scale;

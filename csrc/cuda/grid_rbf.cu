@@ -6,6 +6,7 @@
 #include "cuda/adam.cuh"
 #include "cuda/grid_kernels.cuh"
 #include "cuda/rbf.cuh"
+#include "maths/loss.h"
 
 namespace fields::cuda {
 namespace {
@@ -14,22 +15,21 @@ namespace {
 constexpr int64_t kChunk = int64_t(1) << 18;
 
 // Values become d loss / d values; one block sums the loss.
-__global__ void loss_kernel(bool l1, const float* targets, float weight, int64_t size,
-                            float* values, float* loss) {
+__global__ void loss_kernel(Loss loss, const float* targets, float weight, int64_t size,
+                            float* values, float* mean) {
   __shared__ float parts[1024];
   float sum = 0.0f;
   for (int64_t i = threadIdx.x; i < size; i += 1024) {
-    const float error = values[i] - targets[i];
-    sum += l1 ? fabsf(error) : error * error;
-    const float sign = error == 0.0f ? 0.0f : copysignf(weight, error);
-    values[i] = l1 ? sign : 2.0f * weight * error;
+    float slope;
+    sum += loss_term(loss, values[i], targets[i], slope);
+    values[i] = slope * weight;
   }
   parts[threadIdx.x] = sum;
   for (int distance = 512; distance > 0; distance /= 2) {
     __syncthreads();
     if (threadIdx.x < distance) parts[threadIdx.x] += parts[threadIdx.x + distance];
   }
-  if (threadIdx.x == 0) *loss = parts[0] * weight;
+  if (threadIdx.x == 0) *mean = parts[0] * weight;
 }
 
 // A grid with kernels behind it, bound to its tensors.
@@ -145,7 +145,7 @@ Tensor grid_rbf_step(Tensor coords, Tensor targets, Tensor table, Tensor table_m
   STD_TORCH_CHECK(table_m.numel() == table.numel() && table_v.numel() == table.numel() &&
                       params_m.numel() == params.numel() && params_v.numel() == params.numel(),
                   "moments must have the shape of what they belong to");
-  STD_TORCH_CHECK(loss == 0 || loss == 1, "loss must be 0 (l2) or 1 (l1)");
+  STD_TORCH_CHECK(loss >= 0 && loss < static_cast<int>(Loss::given), "there is no such loss");
   STD_TORCH_CHECK(step >= 1 && workspace.numel() >= table.numel(), "workspace is too small");
   const Device device(coords);
   const Field<float> field(device, grid, shape, coords, table, params);
@@ -157,7 +157,7 @@ Tensor grid_rbf_step(Tensor coords, Tensor targets, Tensor table, Tensor table_m
   field.encode(0, samples, write<float>(features));
   rbf_values<float>({device, shape, params, read<float>(features), samples}, write<float>(values),
                     nullptr);
-  launch(device, loss_kernel, dim3(1), 1024, 0, loss == 1, read<float>(targets),
+  launch(device, loss_kernel, dim3(1), 1024, 0, static_cast<Loss>(loss), read<float>(targets),
          1.0f / static_cast<float>(numbers), numbers, write<float>(values), write<float>(value));
   // The workspace is zero between steps: Adam clears the gradient that it has used.
   float* grad_table = write<float>(workspace);

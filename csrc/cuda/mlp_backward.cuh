@@ -75,13 +75,9 @@ __device__ __forceinline__ float output_gradient(const BackwardTask& task, float
   }
   const float reference = task.reference[n * shape.outputs + column];
   if (task.loss == Loss::given) return reference * scale * slope;
-  const float error = value - reference, weight = task.loss_weight * scale;
-  if (task.loss == Loss::l2) {
-    loss = fma(error, error, loss);
-    return error * (2.0f * weight) * slope;
-  }
-  loss += max(error, -error);
-  return error == 0.0f ? 0.0f : (error > 0.0f ? weight : -weight) * slope;
+  float gradient;
+  loss += loss_term(task.loss, value, reference, gradient);
+  return gradient * (task.loss_weight * scale) * slope;
 }
 
 // The sum over the block, in a fixed order; `scratch` holds a float a warp.

@@ -6,6 +6,7 @@
 
 #include "cuda/grid_kernels.cuh"
 #include "cuda/mlp_layout.h"
+#include "maths/loss.h"
 
 namespace fields::cuda {
 
@@ -16,9 +17,6 @@ struct ForwardTask {
   float* values;         // [samples][channels]
   int64_t samples;
 };
-
-// Where d loss / d values comes from. l2 and l1 are means over samples and channels.
-enum class Loss : int { l2 = 0, l1 = 1, given = 2 };
 
 // fp16 gradients are scaled by a power of two, so that small ones do not vanish: chosen on the host
 // for a loss, on the device from the largest number of a given gradient (`largest`, else null).

@@ -90,13 +90,9 @@ __global__ void loss_kernel(Loss loss, const S* reference, S weight, int64_t siz
     values[i] = reference[i];
     return;
   }
-  const S error = values[i] - reference[i];
-  terms[i] = loss == Loss::l2 ? error * error : max(error, -error);
-  if (loss == Loss::l2) {
-    values[i] = error * (S(2) * weight);
-  } else {
-    values[i] = error == S(0) ? S(0) : error > S(0) ? weight : -weight;
-  }
+  S slope;
+  terms[i] = loss_term(loss, values[i], reference[i], slope);
+  values[i] = slope * weight;
 }
 
 template <class S>

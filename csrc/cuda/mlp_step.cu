@@ -18,7 +18,7 @@ Tensor mlp_step(Tensor x, Tensor targets, Tensor params, Tensor params_m, Tensor
                   "targets must be [samples, channels]");
   STD_TORCH_CHECK(params_m.numel() == params.numel() && params_v.numel() == params.numel(),
                   "moments must have the shape of the parameters");
-  STD_TORCH_CHECK(loss == 0 || loss == 1, "loss must be 0 (l2) or 1 (l1)");
+  STD_TORCH_CHECK(loss >= 0 && loss < static_cast<int>(Loss::given), "there is no such loss");
   const Device device(x);
   const MlpCall call(device, shape, precision, params);
   Tensor value = empty_of(x, {1});

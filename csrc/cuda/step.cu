@@ -26,7 +26,7 @@ Tensor grid_mlp_step(Tensor coords, Tensor targets, Tensor table, Tensor table_m
   STD_TORCH_CHECK(table_m.numel() == table.numel() && table_v.numel() == table.numel() &&
                       params_m.numel() == params.numel() && params_v.numel() == params.numel(),
                   "moments must have the shape of what they belong to");
-  STD_TORCH_CHECK(loss == 0 || loss == 1, "loss must be 0 (l2) or 1 (l1)");
+  STD_TORCH_CHECK(loss >= 0 && loss < static_cast<int>(Loss::given), "there is no such loss");
   STD_TORCH_CHECK(workspace.numel() >= table.numel(), "workspace is too small");
   const Device device(coords);
   const MlpCall call(device, shape, precision, params);

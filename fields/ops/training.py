@@ -13,7 +13,7 @@ from fields.ops.specs import PRECISIONS, GridSpec, MlpSpec
 extension.load()
 _ops = torch.ops.fields
 
-LOSSES = {"l2": 0, "l1": 1}
+LOSSES = {"l2": 0, "l1": 1, "relative": 2, "binary": 3}
 
 
 def step_workspace(table: Tensor, dim: int, grid: GridSpec) -> Tensor:
@@ -98,7 +98,8 @@ def grid_mlp_step(
         workspace: from step_workspace, zero between steps.
         step: 1 for the first.
         lr_table, lr_params: learning rates of the two groups.
-        loss: "l2" or "l1", the mean over samples and channels.
+        loss: a name of LOSSES: "l2", "l1", "relative" (|value - target| / (|target| + 0.01)) or
+            "binary" (cross entropy of sigmoid(value)); the mean over samples and channels.
         weight_decay: L2 on the MLP alone, added to its gradient.
         touched_only: numbers of the table whose gradient is exactly zero keep their value and
             moments (tiny-cuda-nn's rule); otherwise Adam is torch's, on every number.
@@ -163,7 +164,8 @@ def mlp_step(
         mlp: the shape.
         step: 1 for the first.
         lr: learning rate.
-        loss: "l2" or "l1", the mean over samples and channels.
+        loss: a name of LOSSES: "l2", "l1", "relative" (|value - target| / (|target| + 0.01)) or
+            "binary" (cross entropy of sigmoid(value)); the mean over samples and channels.
         weight_decay: L2 on all parameters, added to their gradient.
 
     Returns:
