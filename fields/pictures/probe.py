@@ -48,15 +48,18 @@ def probe(path, *, max_megapixels: float | None = None) -> Probe:
             raise FieldsError(f"{shown(path)} {plain(str(reason))}") from None
 
 
-def open_file(path) -> BinaryIO:
-    """Open a regular file for reading; FieldsError for everything else, without blocking."""
+def open_file(path, what: str = "picture") -> BinaryIO:
+    """Open a regular file for reading; FieldsError for everything else, without blocking.
+
+    `what` is the kind of file that the message asks for.
+    """
     name = shown(path)
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            raise FieldsError(f"{name} is a folder; name one picture file")
+            raise FieldsError(f"{name} is a folder; name one {what} file")
         if not stat.S_ISREG(mode):  # opening a fifo would wait for its writer
-            raise FieldsError(f"{name} is a pipe or a device; save the picture as a file first")
+            raise FieldsError(f"{name} is a pipe or a device; save the {what} as a file first")
         return open(path, "rb")
     except FieldsError:
         raise

@@ -1,0 +1,88 @@
+"""What kind of file this is: a mesh, points or a volume; from its first bytes, then its suffix."""
+
+import os
+import re
+import struct
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+Kind = Literal["mesh", "points", "volume"]
+
+PREFIX_BYTES = 4096
+READ_FORMATS = "OBJ, PLY, STL, OFF, GLB and glTF meshes, PLY, PCD, XYZ and NPY points are read"
+
+_BY_START = (
+    (rb"ply\s", "ply"),
+    (rb"glTF", "glb"),
+    (rb"(#.*\n)*\s*(C|N|CN|ST)?OFF(\s|\d)", "off"),
+    (rb"# \.PCD", "pcd"),
+    (rb"(#.*\n)*VERSION \.?0?\.7\s", "pcd"),
+    (rb"\x93NUMPY", "npy"),
+)
+_SUFFIXES = ("obj", "stl", "gltf", "xyz", "npz")
+_LFS = b"version https://git-lfs"
+
+
+def find_format(path) -> str | None:
+    """obj, ply, stl, off, glb, gltf, pcd, xyz, npy or npz; None for what is none of them.
+
+    The content decides where it can: OBJ, STL, XYZ, glTF and NPZ are told by their suffix. Raises
+    OSError or ValueError if the file cannot be opened.
+    """
+    path = os.fsdecode(path)
+    if not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        prefix = file.read(PREFIX_BYTES)
+    for start, name in _BY_START:
+        if re.match(start, prefix):
+            return name
+    suffix = Path(path).suffix.lower()[1:]
+    if suffix in _SUFFIXES:
+        return suffix
+    if len(prefix) >= 84:  # a binary STL is known by its length
+        (faces,) = struct.unpack_from("<I", prefix, 80)
+        if faces and os.path.getsize(path) == 84 + 50 * faces:
+            return "stl"
+    return None
+
+
+def find_kind(path) -> Kind | None:
+    """What a file holds, cheaply: "mesh", "points" or "volume"; None if it is no shape.
+
+    It may still turn out to be damaged. A PLY without faces is a point cloud, a NumPy array
+    [N, 3 or 6] as well, and one [X, Y, Z] a volume.
+    """
+    try:
+        name = find_format(path)
+        if name == "ply":
+            return "mesh" if _ply_faces(path) else "points"
+        if name == "npy":
+            return "points" if len(_npy_shape(path)) == 2 else "volume"
+    except (OSError, ValueError):
+        return None
+    if name in ("pcd", "xyz"):
+        return "points"
+    if name is None:
+        return None
+    return "volume" if name == "npz" else "mesh"
+
+
+def is_pointer(path) -> bool:
+    """The file stands for one that Git LFS keeps elsewhere."""
+    with open(path, "rb") as file:
+        return file.read(len(_LFS)) == _LFS
+
+
+def _ply_faces(path) -> int:
+    """Faces that the header of a PLY promises."""
+    with open(path, "rb") as file:
+        head = file.read(1 << 16)
+    found = re.search(rb"element\s+(?:face|tristrips)\s+(\d+)", head.split(b"end_header")[0])
+    return int(found[1]) if found else 0
+
+
+def _npy_shape(path) -> tuple[int, ...]:
+    return np.load(path, mmap_mode="r", allow_pickle=False).shape

@@ -1,0 +1,142 @@
+"""Parts of a mesh inside each other: which of them bound the solid, and which way they face."""
+
+from typing import Literal
+
+import numpy as np
+
+from fields.shapes.edges import Edges
+
+_PROBES = 4  # vertices of a part that are asked which others they are in
+_MAX_PARTS = 256
+_MAX_ANGLES = 50_000_000  # solid angles that are taken at most, in about ten seconds
+_CHUNK = 1 << 18
+
+Sign = Literal["pseudonormal", "winding", "none"]
+
+
+def sort_parts(
+    vertices: np.ndarray, faces: np.ndarray, edges: Edges, notes: list[str]
+) -> tuple[np.ndarray, Sign]:
+    """The faces that bound the solid, normals outward, and what tells its inside: see `Shape`.
+
+    A part that lies in no other is turned outward. A part in the solid of another that faces
+    inward is a cavity; one that faces outward bounds nothing and is dropped. Parts that cut each
+    other stay, for the winding number to tell.
+    """
+    if not edges.is_closed:
+        return _open(vertices, faces, edges, notes), "none"
+    number, part = _parts(len(faces), edges)
+    order = np.argsort(part, kind="stable")
+    starts = np.searchsorted(part[order], np.arange(number))
+    centre = (vertices.min(0) + vertices.max(0)) / 2
+    corners = (vertices - centre)[faces[order]]
+    sizes = np.add.reduceat(volumes(corners), starts)
+    facing = np.where(sizes < 0, -1, 1)
+    within = _within(corners, starts) if number > 1 else np.zeros((1, 1), bool)
+    sign: Sign = "pseudonormal" if edges.is_manifold else "winding"
+    if within is None:
+        notes.append(
+            f"{number:,} parts may cut or touch each other: inside is what winding numbers say"
+        )
+        return faces, "winding"
+    turned, dropped = _resolved(within, facing)
+    if turned.any():
+        count = int(turned.sum())
+        what = "the mesh was" if number == 1 else f"{count:,} part{'s' * (count > 1)} were"
+        notes.append(f"{what} inside out: turned")
+        faces = np.where(turned[part][:, None], faces[:, ::-1], faces)
+    if dropped.any():
+        count = int(dropped.sum())
+        notes.append(
+            f"{count:,} part{'s' * (count > 1)} dropped: inside the solid and facing outward; if "
+            "they are cavities, turn their normals inward"
+        )
+        faces = faces[~dropped[part]]
+    return faces, sign
+
+
+def _open(vertices, faces, edges: Edges, notes: list[str]) -> np.ndarray:
+    """An open mesh; one with small holes alone is turned outward, as if they were closed."""
+    odd = int((edges.balance != 0).sum())
+    notes.append(f"the mesh is open: {odd:,} of {len(edges.counts):,} edges lack a second face")
+    if odd * 20 > len(edges.counts):
+        return faces
+    if volumes((vertices - vertices.mean(0))[faces]).sum() < 0:
+        notes.append("the mesh was inside out: turned")
+        return faces[:, ::-1]
+    return faces
+
+
+def _parts(count: int, edges: Edges) -> tuple[int, np.ndarray]:
+    """How many parts there are, and of which each face is: those that share edges are one."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    face = edges.halves // 3
+    first = np.repeat(face[edges.starts], edges.counts)
+    graph = coo_matrix((np.ones(len(face), np.int8), (first, face)), (count, count))
+    number, part = connected_components(graph, directed=False)
+    return int(number), part
+
+
+def _within(corners: np.ndarray, starts: np.ndarray) -> np.ndarray | None:
+    """[P, P]: whether part i lies in part j; None if some cut each other or they are too many.
+
+    `corners` [F, 3, 3] are those of the faces, part by part.
+    """
+    number = len(starts)
+    if number > _MAX_PARTS:
+        return None
+    low = np.minimum.reduceat(corners.min(1), starts)
+    high = np.maximum.reduceat(corners.max(1), starts)
+    touch = ((low[:, None] <= high) & (high[:, None] >= low)).all(2)
+    np.fill_diagonal(touch, False)
+    ends = np.append(starts[1:], len(corners))
+    if _PROBES * int((touch @ (ends - starts)).sum()) > _MAX_ANGLES:
+        return None
+    within = np.zeros((number, number), bool)
+    for i, j in zip(*np.nonzero(touch), strict=True):
+        at = np.linspace(starts[i], ends[i] - 1, _PROBES).astype(int)
+        turns = winding(corners[at, 0], corners[starts[j] : ends[j]])
+        inside = np.abs(np.round(turns)) > 0
+        if np.abs(turns - np.round(turns)).max() > 1e-3 or inside.any() != inside.all():
+            return None
+        within[i, j] = inside[0]
+    return within
+
+
+def _resolved(within: np.ndarray, facing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[P] which parts to turn and which to drop, given which lie in which and how each faces."""
+    facing = facing.copy()
+    turned, dropped = np.zeros(len(facing), bool), np.zeros(len(facing), bool)
+    for part in np.argsort(within.sum(1), kind="stable"):  # from the outermost inward
+        around = facing[within[part] & ~dropped].sum()  # the winding number just outside the part
+        if around == 0 and facing[part] < 0:
+            turned[part], facing[part] = True, 1
+        elif around > 0 and facing[part] > 0:
+            dropped[part] = True
+    return turned, dropped
+
+
+def volumes(corners: np.ndarray) -> np.ndarray:
+    """[F]: volumes between triangles [F, 3, 3] and the origin; their sum is that of the mesh."""
+    a, b, c = corners.transpose(1, 0, 2)
+    return (a * np.cross(b, c)).sum(1) / 6
+
+
+def winding(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """[N]: how often triangles [F, 3, 3] wind around points [N, 3]; 1 inside, 0 outside.
+
+    The sum of solid angles (Van Oosterom & Strackee 1983, eq. 8) over 4 pi; exact but for rounding.
+    """
+    result = np.zeros(len(points))
+    for i, point in enumerate(points):
+        for top in range(0, len(corners), _CHUNK):
+            a, b, c = (corners[top : top + _CHUNK] - point).transpose(1, 0, 2)
+            la, lb, lc = (np.linalg.norm(side, axis=1) for side in (a, b, c))
+            over = (a * np.cross(b, c)).sum(1)
+            under = (
+                la * lb * lc + (a * b).sum(1) * lc + (b * c).sum(1) * la + (c * a).sum(1) * lb
+            )
+            result[i] += np.arctan2(over, under).sum()
+    return result / (2 * np.pi)
