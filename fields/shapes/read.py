@@ -15,6 +15,7 @@ from fields.shapes.shape import Broken, Shape
 
 _POINTS = {"npy": points.read_npy, "xyz": points.read_xyz, "pcd": points.read_pcd}
 _GLTF = ("glb", "gltf")
+_STAND_IN = (2, 2)  # of the grey picture that trimesh puts where a texture is missing
 
 
 class Parts(NamedTuple):
@@ -132,7 +133,10 @@ def _colours(mesh, linear: bool) -> np.ndarray | None:
     if kind == "texture":
         material = mesh.visual.material
         picture = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
-        if picture is None or mesh.visual.uv is None:
+        factor = getattr(material, "baseColorFactor", None)
+        if picture is None and factor is not None:
+            return np.tile(from_linear(np.asarray(factor)[:3]), (len(mesh.vertices), 1))
+        if picture is None or mesh.visual.uv is None or picture.size == _STAND_IN:
             return None
         colours = mesh.visual.to_color().vertex_colors
     elif kind in ("vertex", "face"):
