@@ -9,6 +9,7 @@
 // CAM: bits of the coordinates that the grids span, and whether layers are normalised
 // (cpu/tile_cam.h).
 // MODULATION: rows that are normalised together, activation and its frequency (maths/modulation.h).
+// BVH: the tensors of a hierarchy (maths/bvh.h).
 #include <torch/csrc/stable/library.h>
 
 #define GRID                                                                      \
@@ -21,6 +22,9 @@
 #define PLANES "bool sum, bool align_corners, bool zero_padding"
 #define RBF "int kernels, int channels, bool affine, float factor, int output_activation"
 #define CAM "int axes, bool normalise"
+#define BVH                                                                                   \
+  "Tensor corners, Tensor ids, Tensor normals, Tensor boxes, Tensor children, Tensor moments, " \
+  "Tensor leaves, Tensor first, Tensor area, Tensor table, Tensor bounds"
 
 STABLE_TORCH_LIBRARY(fields, m) {
   m.def("hash_grid(Tensor coords, Tensor table, " GRID ") -> Tensor");
@@ -90,5 +94,13 @@ STABLE_TORCH_LIBRARY(fields, m) {
       "Tensor(f!) params_v, " MLP ", " CAM
       ", int loss, int step, float lr_table, float lr_params, float beta1, float beta2, "
       "float eps, float weight_decay) -> Tensor");
+  m.def(
+      "build_bvh(Tensor vertices, Tensor faces) -> (Tensor, Tensor, Tensor, Tensor, Tensor, "
+      "Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+  m.def("closest_point(Tensor points, " BVH ", bool has_sign) -> (Tensor, Tensor, Tensor)");
+  m.def("winding_number(Tensor points, " BVH ") -> Tensor");
+  m.def("sample_shape(" BVH
+        ", int surface, int near, int uniform, int seed, int step, float jitter, float sigma, "
+        "float truncation, int sign) -> (Tensor, Tensor)");
   m.def("fma_peak(float seconds, int precision) -> float");
 }

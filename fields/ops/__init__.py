@@ -9,6 +9,7 @@ from fields import extension
 from fields.ops.cam import cam_mlp, cam_step
 from fields.ops.fourier import fourier
 from fields.ops.hash_grid import hash_grid, hash_grid_with_grad
+from fields.ops.mesh import SIGNS, Bvh, build_bvh, closest_point, sample_shape, winding_number
 from fields.ops.mlp import grid_mlp, mlp
 from fields.ops.modulation import ModulationSpec, modulate
 from fields.ops.rbf import RbfSpec, grid_rbf, grid_rbf_step, rbf, rbf_with_grad
@@ -32,14 +33,18 @@ __all__ = [
     "LOSSES",
     "NUM_PLANES",
     "PRECISIONS",
+    "SIGNS",
+    "Bvh",
     "GridSpec",
     "MlpSpec",
     "ModulationSpec",
     "PlaneSpec",
     "RbfSpec",
     "adam_step",
+    "build_bvh",
     "cam_mlp",
     "cam_step",
+    "closest_point",
     "fma_peak",
     "fourier",
     "grid_mlp",
@@ -54,7 +59,9 @@ __all__ = [
     "rbf",
     "rbf_with_grad",
     "sample_pixels",
+    "sample_shape",
     "step_workspace",
     "triplane",
     "triplane_with_grad",
+    "winding_number",
 ]
