@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fields.models.hashgrid import HashGrid
     from fields.models.rbf import Rbf
     from fields.models.siren import Siren
+    from fields.models.triplane import TriPlane
     from fields.runs import Run, load
 
 _HOMES = {
@@ -37,6 +38,7 @@ _HOMES = {
     "HashGrid": "fields.models.hashgrid",
     "Rbf": "fields.models.rbf",
     "Siren": "fields.models.siren",
+    "TriPlane": "fields.models.triplane",
     "FourierEncoding": "fields.encodings.fourier",
     "HashGridEncoding": "fields.encodings.hash_grid",
     "TriPlaneEncoding": "fields.encodings.triplane",
@@ -58,6 +60,7 @@ __all__ = [
     "Rbf",
     "Run",
     "Siren",
+    "TriPlane",
     "TriPlaneEncoding",
     "__version__",
     "fit",

@@ -18,6 +18,7 @@ from fields.configs import (
     HashGridConfig,
     RbfConfig,
     SirenConfig,
+    TriPlaneConfig,
 )
 from fields.errors import FieldsError
 
@@ -92,6 +93,16 @@ MODELS = {
             source="Bouzidi et al. 2025, Gaussian RBFNet, arXiv 2503.06762",
             config=RbfConfig,
             module="fields.models.rbf:Rbf",
+        ),
+        Model(
+            name="triplane",
+            use="Planes over every pair of axes, whose features a small MLP decodes: for shapes and"
+            " scenes, where a set of pictures is wanted that other networks can read. Of a"
+            " picture there is one plane.",
+            source="Chan et al. 2022, Efficient Geometry-aware 3D Generative Adversarial Networks,"
+            " arXiv 2112.07945",
+            config=TriPlaneConfig,
+            module="fields.models.triplane:TriPlane",
         ),
     ]
 }

@@ -34,6 +34,10 @@ class SettingError(FieldsError):
         return text
 
 
+class MissingLibrary(FieldsError):
+    """What was asked for needs a library that is not installed, or does not load."""
+
+
 class Cancelled(_OneLine, RuntimeError):
     """The caller's cancel flag stopped a long computation; nothing was changed."""
 

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fields import catalogue, checkpoint, device, folder, ops, progress, resuming, sources, steps
+from fields import catalogue, checkpoint, device, folder, ops, progress, resuming, sources
+from fields.choosing import choose_step
 from fields.configs import Config
 from fields.errors import FieldsError
 from fields.folder import RunFolder
@@ -25,7 +26,8 @@ from fields.request import Request
 from fields.runs import Run
 from fields.session import Session
 from fields.signals.signal import Signal
-from fields.sources import Source
+from fields.sources import Source, Thing
+from fields.steps import Loss
 
 
 def fit(
@@ -50,19 +52,20 @@ def fit(
     progress: Progress | None = None,
     **options: Any,
 ) -> Run:
-    """Fit a field to a picture and write a run folder.
+    """Fit a field to a picture, a shape or a volume and write a run folder.
 
     Args:
-        source: a picture file, the name of a sample, or pixels [H, W] or [H, W, C], C 1 to 4,
-            uint8, uint16 or floats; floats are light, as in an EXR file.
+        source: a file; the name of a sample; pixels [H, W] or [H, W, C], C 1 to 4, uint8, uint16 or
+            floats (floats are light, as in an EXR file); or a Shape or a Volume.
         model: a name of the catalogue (hashgrid by default), a Config, or your own module, which
-            maps coords [N, 2] in [0, 1] to values [N, C] and is trained in place.
+            maps coords [N, D] in [0, 1] to values [N, C] and is trained in place.
         out: the run folder; by default runs/<source>-<model>, numbered where that is taken.
         steps, seconds, target: the first that is reached ends the fit: optimiser steps, seconds of
-            training, PSNR in dB. Without any it ends by itself: after 6 s, or 30 s
-            for a model that is one network (siren, finer, fourier, cam).
+            training, PSNR in dB (of a shape the IoU of its inside). Without any it ends by itself:
+            a picture after 6 s, a shape after 8, or 30 for a model that is one network (siren,
+            finer, fourier, cam).
         size_kb: the largest model whose file has at most so many thousand bytes.
-        downscale: fit the picture made smaller by this whole number, by area average.
+        downscale: fit a picture made smaller by this whole number, by area average.
         seed: of weights and batches, 0 by default.
         device: auto, cpu or cuda.
         threads: by default what this process may use.
@@ -70,18 +73,22 @@ def fit(
         overwrite: replace the run in `out`.
         batch: samples of a step.
         rate: learning rate.
-        loss: l2, l1, or a function of values [N, C] and targets [N, C].
+        loss: l2, l1, relative, binary, or a function of values [N, C] and targets [N, C]; by
+            default l2 for pictures, relative for distances, binary for occupancy.
         fresh: whether FreSh chooses the frequency of the model, or a Fresh that says how; by
             default it does where the model has one and `options` do not name it.
         progress: shows where the fit stands; by default a bar on a terminal or in a notebook.
-        options: of the model, by the names of its Config.
+        options: of the model, by the names of its Config, and of the source, by those of
+            ShapeOptions (stores, sign, surface, near, jitter, spread, truncation, eikonal).
 
     Returns the run, scored. Raises FieldsError, in one line, for whatever the caller can put right;
     Interrupted, a KeyboardInterrupt, when Ctrl-C or a signal stops it, with what it reached kept.
     """
+    of_source = sources.option_names() & options.keys()
     request = Request(
         model=model,
-        options=options,
+        options={name: value for name, value in options.items() if name not in of_source},
+        signal_options={name: options[name] for name in of_source},
         out=out,
         steps=steps,
         seconds=seconds,
@@ -114,14 +121,15 @@ def carry_out(
         thing, name = sources.read(source)
         started = time.perf_counter()
         stack.enter_context(torch.random.fork_rng(devices=[]))
-        signal = sources.signal_of(thing, request, choice.device)
-        begin = _resumed(request, signal) if request.resume else _new(request, signal)
+        make = _resumed if request.resume else _new
+        begin = make(request, thing, choice.device)
+        signal = begin.signal
         stack.callback(begin.place.close)
         if begin.config is not None:
             _check_precision(begin.config.as_dict(), choice.device)
         field = begin.field.to(choice.device)
-        step = steps.choose(field, signal, begin.plan, begin.loss)
         _check_field(field, signal)
+        step = choose_step(field, signal, begin.plan, begin.loss)
         field.train()
         torch.manual_seed(begin.plan.seed)  # for a module that draws numbers of its own
         if begin.held:
@@ -159,10 +167,11 @@ class _Beginning:
     """What a session begins with; `held` is the checkpoint that it goes on from, `found` what
     FreSh found."""
 
+    signal: Signal
     field: nn.Module
     config: Config | None
     plan: Plan
-    loss: str | steps.Loss
+    loss: str | Loss
     place: RunFolder
     held: resuming.Checkpoint | None = None
     found: Search | None = None
@@ -180,15 +189,16 @@ class _Beginning:
         return self.loss
 
 
-def _new(request: Request, signal: Signal) -> _Beginning:
-    extra = checkpoint.HEADER_BYTES + sum(t.nbytes for t in signal.tensors().values())
-    config = request.config_for(signal, extra)
+def _new(request: Request, thing: Thing, where: torch.device) -> _Beginning:
     place = (
-        folder.next_free(folder.RUNS, _stem(request, signal))
+        folder.next_free(folder.RUNS, _stem(request, thing))
         if request.place is None
         else folder.new(request.place, overwrite=request.overwrite)
     )
     try:
+        signal = sources.signal_of(thing, request, where)
+        extra = checkpoint.HEADER_BYTES + sum(t.nbytes for t in signal.tensors().values())
+        config = request.config_for(signal, extra)
         found = None
         if request.search:
             assert config is not None
@@ -198,25 +208,28 @@ def _new(request: Request, signal: Signal) -> _Beginning:
         if field is None:
             assert config is not None
             field = catalogue.build(config)
-        plan = request.plan(signal)
-        return _Beginning(field, config, plan, request.loss or signal.loss, place, found=found)
+        loss = request.loss or signal.loss
+        return _Beginning(signal, field, config, request.plan(signal), loss, place, found=found)
     except BaseException:
         place.close()
         raise
 
 
-def _resumed(request: Request, signal: Signal) -> _Beginning:
-    place = folder.existing(request.place or folder.latest(folder.RUNS, _stem(request, signal)))
+def _resumed(request: Request, thing: Thing, where: torch.device) -> _Beginning:
+    place = folder.existing(request.place or folder.latest(folder.RUNS, _stem(request, thing)))
     try:
-        held = resuming.read(place, request, signal)
+        state = resuming.State.read(place)
+        signal = sources.signal_of(thing, state.with_options_of(request), where)
+        held = resuming.read(state, request, signal)
     except BaseException:
         place.close()
         raise
-    return _Beginning(held.field, held.config, held.plan, request.loss or held.loss, place, held)
+    loss = request.loss or held.loss
+    return _Beginning(signal, held.field, held.config, held.plan, loss, place, held)
 
 
-def _stem(request: Request, signal: Signal) -> str:
-    return f"{folder.plain_name(signal.name)}-{folder.plain_name(request.model_name)}"
+def _stem(request: Request, thing: Thing) -> str:
+    return f"{folder.plain_name(thing.name)}-{folder.plain_name(request.model_name)}"
 
 
 def _check_precision(options: Mapping[str, Any], where: torch.device) -> None:

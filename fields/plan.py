@@ -107,6 +107,7 @@ class Plan:
 
 DEFAULT_SECONDS = 6.0  # of training, without flags: a picture is done within 10 s of wall
 NETWORK_SECONDS = 30.0  # the same for models that are one network, which learn far more slowly
+SHAPE_SECONDS = 8.0  # of shapes, acceleration structure included
 LARGE_SIGNAL = 4_000_000  # samples; a photo of 14 MP reaches 35 dB in two thirds of the time
 TARGET_SECONDS = 300.0  # with a target alone, which may never be reached
 
@@ -124,7 +125,22 @@ TRAINING = {
     "fourier": dataclasses.replace(_NETWORK, rate=3e-3),
     "rbf": Training(rate=1e-2, table_rate=1e-2),  # as published for pictures
     "cam": dataclasses.replace(_NETWORK, rate=1e-3, table_rate=1e-2),  # as published
+    "triplane": Training(rate=2e-3, table_rate=1e-2, eps=1e-8),
 }
+
+
+# Of shapes; half of the time at the full rate, then down to a fiftieth.
+_SHAPE_GRID = Training(batch=16384, rate=4e-3, table_rate=4e-3)
+SHAPE_TRAINING = {
+    "hashgrid": _SHAPE_GRID,
+    "rbf": dataclasses.replace(_SHAPE_GRID, rate=1e-2, table_rate=1e-2),
+    "triplane": dataclasses.replace(_SHAPE_GRID, rate=2e-3, table_rate=1e-2, eps=1e-8),
+    "siren": dataclasses.replace(_NETWORK, rate=2e-4),
+    "finer": dataclasses.replace(_NETWORK, rate=2e-4),
+    "fourier": dataclasses.replace(_NETWORK, rate=1e-3),
+    "cam": TRAINING["cam"],
+}
+SCHEDULES = {"picture": Schedule(hold=0.3, last=0.03), "shape": Schedule(hold=0.5, last=0.02)}
 
 
 def make(
@@ -146,19 +162,20 @@ def make(
         samples: of the signal; a larger batch pays where tables outgrow the cache.
         batch, rate: replace the tuned ones.
     """
-    if model == "hashgrid" and samples >= LARGE_SIGNAL:
+    tuned = SHAPE_TRAINING if kind == "shape" else TRAINING
+    training = tuned.get(model or "", Training(rate=1e-3, table_rate=1e-3, eps=1e-8))
+    if kind != "shape" and model == "hashgrid" and samples >= LARGE_SIGNAL:
         training = Training(batch=32768, rate=1e-2, table_rate=1e-2)
-    else:
-        training = TRAINING.get(model or "", Training(rate=1e-3, table_rate=1e-3, eps=1e-8))
     if batch is not None:
         training = dataclasses.replace(training, batch=batch)
     if rate is not None:
-        ratio = training.table_rate / training.rate if model == "cam" else 1.0
+        ratio = training.table_rate / training.rate if model in ("cam", "triplane") else 1.0
         training = dataclasses.replace(training, rate=rate, table_rate=ratio * rate)
     if stop.is_empty:
-        stop = Stop(seconds=NETWORK_SECONDS if model in _NETWORKS else DEFAULT_SECONDS)
+        by_default = SHAPE_SECONDS if kind == "shape" else DEFAULT_SECONDS
+        stop = Stop(seconds=NETWORK_SECONDS if model in _NETWORKS else by_default)
     elif stop == Stop(target=stop.target):
         stop = dataclasses.replace(stop, seconds=TARGET_SECONDS)
     # A decaying rate is worth its slower start only where the end of the fit is known.
-    schedule = CONSTANT if stop.target else Schedule(hold=0.3, last=0.03)
+    schedule = CONSTANT if stop.target else SCHEDULES.get(kind, SCHEDULES["picture"])
     return Plan(training, schedule, stop, seed)

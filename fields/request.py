@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from fields import catalogue
 from fields import plan as plans
-from fields.configs import Config, TooSmall, settings
+from fields.configs import Config, ShapeOptions, TooSmall, settings
+from fields.configs.hashgrid import SHAPE_GRID
 from fields.device import DEVICES
 from fields.errors import FieldsError, either, flag
 from fields.fresh.options import Fresh, no_frequency
@@ -18,7 +19,7 @@ from fields.plan import Plan, Stop
 if TYPE_CHECKING:
     from fields.signals.signal import Signal
 
-LOSSES = ("l2", "l1")
+LOSSES = ("l2", "l1", "relative", "binary")
 DEFAULT_MODEL = "hashgrid"
 
 
@@ -29,6 +30,7 @@ class Request:
     Attributes:
         model: a name, a Config, a module, or None for the default, or the one of the run resumed.
         options: settings of the model by name.
+        signal_options: settings of the source by name, see ShapeOptions.
     """
 
     model: Any = None
@@ -48,6 +50,7 @@ class Request:
     rate: float | None = None
     loss: "str | Callable | None" = None
     fresh: "bool | Fresh | None" = None
+    signal_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
         if self.resume and self.overwrite:
@@ -72,6 +75,7 @@ class Request:
         if not self._is_module and not isinstance(self.model, Config):
             self.check_options(catalogue.find(self.model or DEFAULT_MODEL).config)
         self._check_fresh()
+        ShapeOptions(**self.signal_options)
 
     @property
     def _is_module(self) -> bool:
@@ -194,7 +198,10 @@ class Request:
         if self._is_module:
             return None
         kind = catalogue.find(self.model or DEFAULT_MODEL).config
-        options = {**kind.defaults(signal.kind), **self.options, "seed": self.seed or 0}
+        usual = kind.defaults(signal.kind)
+        if self.size_kb is not None:  # which decides the size of grids
+            usual = {k: v for k, v in usual.items() if k not in SHAPE_GRID}
+        options = {**usual, **self.options, "seed": self.seed or 0}
         if self.size_kb is None:
             return kind.for_signal(channels, shape, **options)
         most = int((self.size_kb * 1000 - extra_bytes) // 4)

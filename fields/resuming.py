@@ -66,14 +66,37 @@ class Checkpoint:
         torch.set_rng_state(self.tensors["rng"])
 
 
-def read(place: RunFolder, request: Request, signal: Signal) -> Checkpoint:
+@dataclass
+class State:
+    """A state.safetensors as it lies in a run folder, before it is known whether it fits."""
+
+    run: Path
+    path: Path
+    tensors: dict[str, Tensor]
+    content: dict[str, Any]
+
+    @staticmethod
+    def read(place: RunFolder) -> "State":
+        path = place.file(folder.STATE)
+        return State(place.path, path, *checkpoint.read(path))
+
+    def with_options_of(self, request: Request) -> Request:
+        """The request, with the run's options of the source; FieldsError where others are asked
+        for."""
+        held = self.content.get("signal", {}).get("options") or {}
+        for name, given in request.signal_options.items():
+            if given != held.get(name):
+                raise _differs(self.run, name, given, held.get(name))
+        return replace(request, signal_options=held)
+
+
+def read(state: State, request: Request, signal: Signal) -> Checkpoint:
     """The checkpoint of a run; FieldsError if it is not of this source or of other options."""
-    path = place.file(folder.STATE)
-    tensors, content = checkpoint.read(path)
+    path, tensors, content = state.path, state.tensors, state.content
     try:
         plan = Plan.from_dict(content["plan"])
         standing = Standing(int(content["steps"]), float(content["seconds"]))
-        _check(place.path, content, plan, request, signal)
+        _check(state.run, content, plan, request, signal)
     except (KeyError, TypeError) as error:
         raise FieldsError(f"{shown(path)} holds no state of a fit: {error}") from None
     if not request.stop.is_empty:
@@ -110,7 +133,7 @@ def _check(
     config = content["config"] or {}
     options = request.options if given_config is None else given_config.as_dict()
     pairs = [
-        ("downscale", request.downscale, content["signal"]["downscale"]),
+        ("downscale", request.downscale, content["signal"].get("downscale", 1)),
         ("model", asked, model),
         ("seed", request.seed, plan.seed),
         ("batch", request.batch, plan.training.batch),
@@ -120,13 +143,16 @@ def _check(
     ]
     for name, given, held in pairs:
         if given is not None and given != held:
-            raise FieldsError(
-                f"{shown(run)} was fitted with {flag(name)} {held}, not {given};"
-                " leave it away to resume"
-            )
+            raise _differs(run, name, given, held)
     if content["loss"] not in LOSSES and request.loss is None:
         raise FieldsError(f"{shown(run)} was fitted with your own loss {content['loss']}; pass it")
     if content["source_hash"] != signal.fingerprint():
         raise FieldsError(
             f"{shown(run)} was fitted to another {signal.kind} than {signal.name}; it cannot go on"
         )
+
+
+def _differs(run: Path, name: str, given: Any, held: Any) -> FieldsError:
+    return FieldsError(
+        f"{shown(run)} was fitted with {flag(name)} {held}, not {given}; leave it away to resume"
+    )

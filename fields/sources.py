@@ -1,36 +1,68 @@
-"""From what a user names to a signal: pictures now, shapes likewise."""
+"""From what a user names to a signal: a picture, a shape or a volume."""
 
+import dataclasses
 import os
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fields.errors import FieldsError
+from fields.configs import ShapeOptions
+from fields.errors import FieldsError, flag
 from fields.pictures import SAMPLES, Picture, read_picture
 from fields.pictures.picture import DTYPES
 from fields.request import Request
+from fields.shapes import Shape, Volume, find_kind, read_shape, read_volume
 from fields.signals.downscale import downscale
 from fields.signals.picture import PictureSignal
+from fields.signals.points import PointSignal
+from fields.signals.shape import ShapeSignal
 from fields.signals.signal import Signal
+from fields.signals.volume import VolumeSignal
 
-Source = str | os.PathLike | np.ndarray | Tensor | Picture
-Thing = Picture
+Source = str | os.PathLike | np.ndarray | Tensor | Picture | Shape | Volume
+Thing = Picture | Shape | Volume
 
 
 def read(source: Source) -> tuple[Thing, str]:
     """What is to be fitted, and how metrics.json names it: a sample, a path, or "array"."""
-    if isinstance(source, Picture):
+    if isinstance(source, (Picture, Shape, Volume)):
         return source, "array"
     if isinstance(source, (np.ndarray, Tensor)):
         pixels = source.detach().cpu().numpy() if isinstance(source, Tensor) else source
         return _from_array(pixels), "array"
-    return read_picture(source), source_name(source)
+    kind = find_kind(source)
+    name = source_name(source)
+    if kind == "volume":
+        return read_volume(source), name
+    return (read_shape if kind else read_picture)(source), name
 
 
 def signal_of(thing: Thing, request: Request, device: torch.device) -> Signal:
-    """The signal of a thing that was read, as the request wants it."""
-    return PictureSignal(downscale(thing, request.downscale), device, request.downscale)
+    """The signal of a thing that was read, as the request wants it.
+
+    Raises FieldsError for options that are of another kind of source.
+    """
+    if not isinstance(thing, Shape) and request.signal_options:
+        name = flag(next(iter(request.signal_options)))
+        raise FieldsError(f"{name} is for shapes; {thing.name} is a {type(thing).__name__.lower()}")
+    if not isinstance(thing, Picture) and request.downscale != 1:
+        raise FieldsError(f"--downscale is for pictures; {thing.name} is none")
+    if isinstance(thing, Picture):
+        return PictureSignal(downscale(thing, request.downscale), device, request.downscale)
+    if isinstance(thing, Volume):
+        return VolumeSignal(thing, device)
+    options = ShapeOptions(**request.signal_options)
+    kind = PointSignal if thing.kind == "points" else ShapeSignal
+    signal = kind(thing, options, device)
+    if request.target is not None and not signal.sampled:
+        raise FieldsError(f"--target is the IoU of insides, and {thing.name} has none to compare")
+    return signal
+
+
+def option_names() -> set[str]:
+    """Options that belong to a source, not to a model."""
+    return {f.name for f in dataclasses.fields(ShapeOptions)}
 
 
 def source_name(source: str | os.PathLike) -> str:

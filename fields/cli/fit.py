@@ -1,4 +1,4 @@
-"""`fields fit SOURCE`: store a picture in a field."""
+"""`fields fit SOURCE`: store a picture, a shape or a volume in a field."""
 
 import json
 import sys
@@ -7,17 +7,24 @@ from typing import Any
 
 from fields import catalogue
 from fields.cli.fresh import add_flags, wanted
+from fields.cli.notes import scored
 from fields.cli.parser import Parser, number, whole
-from fields.configs import settings
-from fields.errors import FieldsError
+from fields.configs import ShapeOptions, settings
+from fields.errors import FieldsError, either, flag
 from fields.request import DEFAULT_MODEL, LOSSES, Request, unknown_option
 
 
 def main(arguments: Sequence[str], started: float) -> None:
     request, source, as_json = _request(arguments)
     from fields.pictures import find_source, probe
+    from fields.shapes import find_kind
 
-    probe(find_source(source))  # before a second goes into importing torch
+    # Before a second goes into importing torch.
+    if find_kind(source) is None:
+        probe(find_source(source))
+        if request.signal_options:
+            name = flag(next(iter(request.signal_options)))
+            raise FieldsError(f"{name} is for shapes; {source} is a picture")
     from fields.fitting import carry_out
     from fields.progress import Bar, Lines
 
@@ -35,9 +42,12 @@ def _request(arguments: Sequence[str]) -> tuple[Request, str, bool]:
         raise FieldsError(_unknown(parser, unknown, model))
     values = vars(parsed)
     options = {k.partition(":")[2]: values.pop(k) for k in list(values) if k.startswith("option:")}
+    of_source = {item.name for item in settings(ShapeOptions)} & options.keys()
+    signal_options = {name: options.pop(name) for name in of_source}
     source, as_json = values.pop("source"), values.pop("json")
     fresh = wanted(values)
-    return Request(options=options, fresh=fresh, **values), source, as_json
+    request = Request(options=options, signal_options=signal_options, fresh=fresh, **values)
+    return request, source, as_json
 
 
 def _model(arguments: Sequence[str]) -> str | None:
@@ -57,20 +67,26 @@ def _unknown(parser: Parser, unknown: list[str], model: catalogue.Model) -> str:
 
 
 def _parser(model: catalogue.Model) -> Parser:
-    parser = Parser("fit", "Fit a field to a picture and write a run folder.")
+    parser = Parser("fit", "Fit a field to a picture, a shape or a volume; write a run folder.")
     add = parser.add_argument
-    add("source", metavar="SOURCE", help="a picture file, or a sample such as astronaut")
+    add(
+        "source", metavar="SOURCE",
+        help="a picture, mesh, point cloud or volume, or a sample such as astronaut",
+    )  # fmt: skip
     add("--model", metavar="NAME", help=f"see fields models ({DEFAULT_MODEL})")
     add("--out", metavar="DIR", help="the run folder (runs/SOURCE-MODEL, numbered if taken)")
     add("--steps", type=whole, metavar="N", help="stop after N steps")
     add("--seconds", type=number, metavar="S", help="stop after S seconds of training")
-    add("--target", type=number, metavar="DB", help="stop when the picture has this PSNR")
+    add(
+        "--target", type=number, metavar="X",
+        help="stop when a picture has this PSNR in dB, a shape this IoU",
+    )  # fmt: skip
     add("--size-kb", type=number, metavar="K", help="the largest model whose file has K kB")
-    add("--downscale", type=whole, default=1, metavar="N", help="fit it N times smaller")
+    add("--downscale", type=whole, default=1, metavar="N", help="fit a picture N times smaller")
     add("--seed", type=whole, metavar="N", help="of weights and batches (0)")
     add("--batch", type=whole, metavar="N", help="samples of a step")
     add("--rate", type=number, metavar="X", help="learning rate")
-    add("--loss", metavar="NAME", help=f"{' or '.join(LOSSES)} ({LOSSES[0]})")
+    add("--loss", metavar="NAME", help=f"{either(LOSSES)} (that of the source)")
     add("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (auto)")
     add("--threads", type=whole, metavar="N", help="of the CPU (all that may be used)")
     add("--resume", action="store_true", help="go on from the last checkpoint of the run")
@@ -81,6 +97,9 @@ def _parser(model: catalogue.Model) -> Parser:
         if item.flag:
             parser.add_setting(group, item)
     add_flags(parser, model.config, switch=True)
+    group = parser.add_argument_group("options of shapes")
+    for item in settings(ShapeOptions):
+        parser.add_setting(group, item)
     return parser
 
 
@@ -89,13 +108,17 @@ def _summary(run: Any) -> str:
     from fields.progress import duration
 
     m = run.metrics
-    ssim = "" if m["ssim"] is None else f", SSIM {m['ssim']:.4f}"
-    missed = ""
-    if m["target"] is not None and m["psnr"] < m["target"]:
-        missed = f" (the target of {m['target']:g} dB was not reached)"
     return (
-        f"{m['psnr']:.2f} dB{ssim} after {duration(m['seconds'])} of training, {m['steps']:,} steps"
-        f" at {m['samples_per_second'] / 1e6:.2f} M samples/s{missed}\n"
+        f"{scored(m)} after {duration(m['seconds'])} of training, {m['steps']:,} steps"
+        f" at {m['samples_per_second'] / 1e6:.2f} M samples/s{_missed(m)}\n"
         f"{shown(run.path)}: field.safetensors ({m['bytes'] / 1000:,.0f} kB), preview.png,"
         f" metrics.json; {duration(m['wall_seconds'])} in all"
     )
+
+
+def _missed(m: dict[str, Any]) -> str:
+    score = m.get("psnr", m.get("iou"))
+    if m["target"] is None or score is None or score >= m["target"]:
+        return ""
+    unit = " dB" if "psnr" in m else ""
+    return f" (the target of {m['target']:g}{unit} was not reached)"

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fields.runs import Run
@@ -13,3 +13,20 @@ def say_fallback(run: "Run") -> None:
     if run.fallback and sys.stderr is not None:  # print takes None for stdout
         with contextlib.suppress(OSError, ValueError):  # a closed stderr must not end a command
             print(f"computed in {run.fallback}", file=sys.stderr, flush=True)
+
+
+def scored(scores: dict[str, Any]) -> str:
+    """The scores of a field in a few words, whatever it stores."""
+    if "psnr" in scores:
+        ssim = scores.get("ssim")
+        return f"{scores['psnr']:.2f} dB" + (f", SSIM {ssim:.4f}" if ssim is not None else "")
+    parts = []
+    if scores.get("iou") is not None:
+        parts.append(f"IoU {scores['iou']:.4f}")
+    if scores.get("chamfer_l1") is not None:
+        parts.append(f"chamfer {scores['chamfer_l1']:.2e}")
+    if scores.get("f_score") is not None:
+        parts.append(f"F {scores['f_score']:.4f}")
+    if scores.get("normal_consistency") is not None:
+        parts.append(f"normals {scores['normal_consistency']:.3f}")
+    return ", ".join(parts) or "not scored"

@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fields.cli.notes import say_fallback
-from fields.cli.parser import Parser, box, size
+from fields.cli.parser import Parser, box, number, size, whole
+from fields.errors import FieldsError, either, flag
 
 if TYPE_CHECKING:
-    from fields.runs import PictureRun, Run
+    from fields.runs import PictureRun, Run, ShapeRun, VolumeRun
+
+SHADINGS = ("lit", "normals", "depth")
+VIEW = ("crop", "azimuth", "elevation", "camera", "orbit", "fps", "shading", "slice")
+TAKES = {"picture": {"crop"}, "shape": {*VIEW} - {"crop", "slice"}, "volume": {"slice"}}
 
 
 def main(arguments: Sequence[str], started: float) -> None:
@@ -20,20 +25,39 @@ def main(arguments: Sequence[str], started: float) -> None:
     add(
         "--size", type=size, metavar="WxH", help="of the whole picture; 4x: 4 times the source (1x)"
     )
-    add("--crop", type=box, metavar="X0,Y0,X1,Y1", help="only these pixels of it")
+    add("--crop", type=box, metavar="X0,Y0,X1,Y1", help="only these pixels of a picture")
+    shapes = parser.add_argument_group("of a shape")
+    add = shapes.add_argument
+    add("--azimuth", type=number, metavar="DEG", help="of the camera, around the shape (30)")
+    add("--elevation", type=number, metavar="DEG", help="of the camera, above the horizon (20)")
+    add("--camera", metavar="FILE", help="the cameras of a JSON file, one or a whole path")
+    add("--orbit", type=whole, metavar="N", help="N views once around")
+    add("--fps", type=number, metavar="N", help="of a film (30)")
+    add("--shading", metavar="WORD", help="lit, normals or depth (lit)")
+    slices = parser.add_argument_group("of a volume")
+    slices.add_argument("--slice", type=axis_at, metavar="AXIS@AT", help="such as z@0.5 (z@0.5)")
     parsed = parser.parse(arguments)
     from fields.pictures import output_format
 
-    if parsed.out:
+    check(parsed)
+    if parsed.out and not is_film(parsed.out):
         output_format(parsed.out)  # before anything is drawn
     from fields.device import threads
-    from fields.runs import PictureRun, load
+    from fields.runs import PictureRun, ShapeRun, VolumeRun, load
 
     run = load(parsed.run)
     say_fallback(run)
+    wanted = {name: value for name in VIEW if (value := getattr(parsed, name)) is not None}
+    unknown = wanted.keys() - TAKES[run.kind]
+    if unknown:
+        raise FieldsError(f"{flag(min(unknown))} is not for the {run.kind} that this run stores")
     with threads():
-        assert isinstance(run, PictureRun)
-        picture(run, parsed)
+        if isinstance(run, PictureRun):
+            picture(run, parsed)
+        elif isinstance(run, ShapeRun):
+            shape(run, parsed)
+        elif isinstance(run, VolumeRun):
+            volume(run, parsed)
 
 
 def picture(run: "PictureRun", parsed: argparse.Namespace) -> None:
@@ -47,6 +71,83 @@ def picture(run: "PictureRun", parsed: argparse.Namespace) -> None:
         pixels = displayed(pixels, run.space)
     write_picture(out, pixels, run.icc)
     print(f"{shown(out)}: {pixels.shape[1]} x {pixels.shape[0]} pixels")
+
+
+def shape(run: "ShapeRun", parsed: argparse.Namespace) -> None:
+    from fields import cameras
+    from fields.pictures import write_picture
+    from fields.pictures.naming import shown
+
+    size = parsed.size or (800, 800)
+    if not isinstance(size, tuple):
+        raise FieldsError(f"--size of a shape is WIDTHxHEIGHT, such as 800x800, got {size:g}x")
+    angles = {n: v for n in ("azimuth", "elevation") if (v := getattr(parsed, n)) is not None}
+    if parsed.camera:
+        views = cameras.read(Path(parsed.camera), size)
+    elif parsed.orbit:
+        views = run.orbit(parsed.orbit, size)
+    else:
+        views = [run.camera(size, **angles)]
+    shading = parsed.shading or "lit"
+    out = place(run, parsed, "png" if len(views) == 1 else "mp4")
+    drawn = (run.render(camera=view, shading=shading) for view in views)
+    if is_film(out):
+        from fields.films import write_film
+
+        write_film(out, drawn, parsed.fps or 30.0)
+        print(f"{shown(out)}: {len(views)} views of {size[0]} x {size[1]} pixels")
+        return
+    paths = [out] if len(views) == 1 else numbered(out, len(views))
+    for path, pixels in zip(paths, drawn, strict=True):
+        write_picture(path, pixels)
+    views_of = f", the last of {len(views)}" if len(views) > 1 else ""
+    print(f"{shown(paths[-1])}: {size[0]} x {size[1]} pixels{views_of}")
+
+
+def volume(run: "VolumeRun", parsed: argparse.Namespace) -> None:
+    from fields.pictures import write_picture
+    from fields.pictures.naming import shown
+
+    axis, at = parsed.slice or ("z", 0.5)
+    size = parsed.size if isinstance(parsed.size, tuple) else None
+    pixels = run.render(size, axis=axis, at=at)
+    out = place(run, parsed, "png")
+    write_picture(out, pixels)
+    print(f"{shown(out)}: {pixels.shape[1]} x {pixels.shape[0]} pixels")
+
+
+def check(parsed: argparse.Namespace) -> None:
+    """FieldsError for numbers and words of no use."""
+    if parsed.shading not in (None, *SHADINGS):
+        raise FieldsError(f"--shading must be {either(SHADINGS)}, got {parsed.shading!r}")
+    if parsed.orbit is not None and not 1 <= parsed.orbit <= 10_000:
+        raise FieldsError(f"--orbit must be from 1 to 10,000, got {parsed.orbit}")
+    if parsed.fps is not None and not 0 < parsed.fps <= 240:
+        raise FieldsError(f"--fps must be more than 0 and at most 240, got {parsed.fps:g}")
+    if parsed.camera and parsed.orbit:
+        raise FieldsError("--camera and --orbit both say where to look from; give one")
+
+
+def is_film(path: str | Path) -> bool:
+    return Path(path).suffix.lower() == ".mp4"
+
+
+def numbered(path: Path, count: int) -> list[Path]:
+    """path-001.png and on."""
+    digits = len(str(count))
+    return [path.with_name(f"{path.stem}-{i:0{digits}}{path.suffix}") for i in range(1, count + 1)]
+
+
+def axis_at(text: str) -> tuple[str, float]:
+    """AXIS@AT, such as z@0.5."""
+    axis, _, at = text.partition("@")
+    try:
+        place = float(at or "0.5")
+    except ValueError:
+        place = -1.0
+    if axis not in ("x", "y", "z") or not 0 <= place <= 1:
+        raise argparse.ArgumentTypeError(f"must be x, y or z @ 0 to 1, such as z@0.5, got {text!r}")
+    return axis, place
 
 
 def place(run: "Run", parsed: argparse.Namespace, suffix: str) -> Path:

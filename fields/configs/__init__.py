@@ -7,7 +7,9 @@ from fields.configs.fourier import FourierConfig
 from fields.configs.hashgrid import HashGridConfig
 from fields.configs.network import NetworkConfig, SignedConfig
 from fields.configs.rbf import RbfConfig
+from fields.configs.shape import ShapeOptions
 from fields.configs.siren import SirenConfig
+from fields.configs.triplane import TriPlaneConfig
 
 __all__ = [
     "CamConfig",
@@ -18,9 +20,11 @@ __all__ = [
     "NetworkConfig",
     "RbfConfig",
     "Setting",
+    "ShapeOptions",
     "SignedConfig",
     "SirenConfig",
     "TooSmall",
+    "TriPlaneConfig",
     "setting",
     "settings",
 ]

@@ -78,8 +78,8 @@ class Setting:
         return SettingError(f"{self.name} {why}", self.name)
 
 
-def settings(config: "type[Config] | Config") -> list[Setting]:
-    """The fields of a Config class, in their order."""
+def settings(config: "type[Checked] | Checked") -> list[Setting]:
+    """The fields of a class of settings, in their order."""
     result = []
     for f in dataclasses.fields(config):
         assert isinstance(f.type, type)
@@ -89,8 +89,17 @@ def settings(config: "type[Config] | Config") -> list[Setting]:
 
 
 @dataclass(frozen=True)
-class Config:
-    """What every field has: a domain and a range. Checked when it is made; FieldsError if wrong.
+class Checked:
+    """Settings, checked when they are made; FieldsError if one is wrong."""
+
+    def __post_init__(self):
+        for item in settings(self):
+            object.__setattr__(self, item.name, item.check(getattr(self, item.name)))
+
+
+@dataclass(frozen=True)
+class Config(Checked):
+    """What every field has: a domain and a range.
 
     A class whose spectrum before training hangs on one setting names it: `frequency`, and the
     values of it that are worth trying, `candidates`.
@@ -102,10 +111,6 @@ class Config:
     channels: int = setting(help="values at each point", low=1, high=1024, flag=False)
     dim: int = setting(2, help="coordinates of each point", low=1, high=4, flag=False)
     seed: int = setting(0, help="of the initial weights", low=0, high=2**31 - 1, flag=False)
-
-    def __post_init__(self):
-        for item in settings(self):
-            object.__setattr__(self, item.name, item.check(getattr(self, item.name)))
 
     @property
     def is_tunable(self) -> bool:
@@ -133,7 +138,7 @@ class Config:
 
     @classmethod
     def defaults(cls, kind: str) -> dict[str, Any]:
-        """Settings that differ from the usual for signals of a kind: picture or shape."""
+        """Settings that differ from the usual for signals of a kind: picture, shape or volume."""
         return {}
 
     @classmethod

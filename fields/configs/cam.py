@@ -64,6 +64,10 @@ class CamConfig(NetworkConfig):
                 "grid_size",
             )
 
+    @classmethod
+    def defaults(cls, kind: str) -> dict[str, Any]:
+        return {"output_activation": "none"} if kind == "shape" else {}
+
     @property
     def is_tunable(self) -> bool:
         return self.trunk == "fourier"

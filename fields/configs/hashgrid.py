@@ -9,6 +9,15 @@ from fields import grid_levels
 from fields.configs.base import Config, TooSmall, setting
 from fields.errors import SettingError
 
+# Of shapes: from 16 to 200 cells an axis.
+SHAPE_GRID = {
+    "num_levels": 8,
+    "features_per_level": 4,
+    "log2_table_size": 17,
+    "base_resolution": 16,
+    "growth": (200 / 16) ** (1 / 7),
+}
+
 
 @dataclass(frozen=True)
 class HashGridConfig(Config):
@@ -66,6 +75,10 @@ class HashGridConfig(Config):
     @property
     def multiply_adds(self) -> int:
         return 2**self.dim * self.features + self._layers
+
+    @classmethod
+    def defaults(cls, kind: str) -> dict[str, Any]:
+        return dict(SHAPE_GRID, depth=2) if kind == "shape" else {}
 
     @classmethod
     def for_signal(

@@ -64,3 +64,7 @@ class SignedConfig(NetworkConfig):
     """A network whose last layer is linear, and may be scaled."""
 
     signed: bool = setting(True, help="the network's values in [-1, 1] stand for [0, 1]")
+
+    @classmethod
+    def defaults(cls, kind: str) -> dict[str, Any]:
+        return {"signed": False} if kind == "shape" else {}

@@ -6,7 +6,7 @@ from typing import Any
 
 from fields import grid_levels
 from fields.configs.base import Config, TooSmall, setting
-from fields.configs.hashgrid import table_size
+from fields.configs.hashgrid import SHAPE_GRID, table_size
 from fields.errors import SettingError
 
 KERNELS = (
@@ -122,6 +122,10 @@ class RbfConfig(Config):
         if self.encoder == "triplane":
             return _PLANES[self.dim] * resolution**2
         return grid_levels.rows(resolution, self.dim, self.log2_table_size)
+
+    @classmethod
+    def defaults(cls, kind: str) -> dict[str, Any]:
+        return dict(SHAPE_GRID, centres="spread") if kind == "shape" else {}
 
     @classmethod
     def for_signal(

@@ -47,10 +47,7 @@ def extract(
     Cells are those of marching cubes with the ambiguous cases told apart (Lewiner et al. 2003).
     Raises FieldsError if the field has no such surface, or is NaN or infinite somewhere.
     """
-    if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
-        raise FieldsError(
-            f"--resolution must be from {MIN_RESOLUTION} to {MAX_RESOLUTION}, got {resolution}"
-        )
+    check_resolution(resolution)
     field = Asking(values, level, cancel)
     bound = slope_bound(field) if gradient_bound is None else gradient_bound
     cells = None
@@ -78,6 +75,14 @@ def extract(
             f"there is no surface at level {level:g}: the field goes from {low:.3g} to {high:.3g}"
         )
     return polish(field, vertices / resolution, 1 / resolution), faces
+
+
+def check_resolution(resolution: int) -> None:
+    """FieldsError unless it is from MIN_RESOLUTION to MAX_RESOLUTION."""
+    if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
+        raise FieldsError(
+            f"--resolution must be from {MIN_RESOLUTION} to {MAX_RESOLUTION}, got {resolution}"
+        )
 
 
 def _active(cells: np.ndarray, start: int, count: int, resolution: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Reads a mesh or a point cloud, whatever its format; every failure is one line."""
 
+from dataclasses import replace
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -76,7 +77,8 @@ def _read(file: BinaryIO, path) -> Shape:
     parts = _joined(loaded, linear=format_ in _GLTF)
     if format_ in _GLTF:
         parts = parts._replace(vertices=upright(parts.vertices))
-    return mend(stem(path), *parts)
+    shape = mend(stem(path), *parts)
+    return replace(shape, up="z") if format_ in (*_GLTF, "stl") else shape
 
 
 def upright(vertices: np.ndarray) -> np.ndarray:
@@ -112,8 +114,7 @@ def _joined(loaded: list[Any], *, linear: bool) -> Parts:
     vertices = [np.asarray(mesh.vertices, np.float64) for mesh in meshes]
     starts = np.cumsum([0, *map(len, vertices[:-1])])
     faces = [
-        np.asarray(mesh.faces, np.int64) + start
-        for mesh, start in zip(meshes, starts, strict=True)
+        np.asarray(mesh.faces, np.int64) + start for mesh, start in zip(meshes, starts, strict=True)
     ]
     found = [_colours(mesh, linear) for mesh in meshes]
     colours = None

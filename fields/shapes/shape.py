@@ -22,6 +22,7 @@ class Shape:
             "winding" for one that is closed but touches or cuts itself, "none" for an open mesh
             and for points.
         notes: lines that say what was mended, for the user.
+        up: the axis that points up: "z" in STL, and in glTF, which is turned; else "y".
     """
 
     name: str
@@ -32,11 +33,17 @@ class Shape:
     colours: np.ndarray | None = None
     sign: Literal["pseudonormal", "winding", "none"] = "none"
     notes: tuple[str, ...] = ()
+    up: Literal["x", "y", "z"] = "y"
 
     @property
     def is_closed(self) -> bool:
         """The mesh has an inside: each edge is walked as often in one direction as in the other."""
         return self.sign != "none"
+
+    @property
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """Its lowest and highest corner, [3] each."""
+        return self.vertices.min(0), self.vertices.max(0)
 
     def __str__(self) -> str:
         if self.kind == "points":

@@ -38,17 +38,20 @@ def write_mesh(
     faces: np.ndarray,
     normals: np.ndarray | None = None,
     colours: np.ndarray | None = None,
+    *,
+    up: str = "z",
 ) -> None:
     """Write a mesh; the file appears complete or not at all.
 
     Args:
         path: where; its suffix says the format (see `mesh_format`).
-        vertices: [V, 3] finite, Z up. GLB turns them to Y up as glTF wants, (x, y, z) ->
-            (x, z, -y), and keeps the centre apart, in the transform of its node, so that a mesh
+        vertices: [V, 3] finite. GLB turns them to Y up as glTF wants, those with Z up by (x, y, z)
+            -> (x, z, -y), and keeps the centre apart, in the transform of its node, so that a mesh
             far from the origin loses nothing to 32-bit floats; PLY takes doubles where floats
             would lose, OBJ as many digits as it needs, and both keep the axes.
         faces: [F, 3] integers.
         normals: [V, 3] of unit length; STL has none of vertices.
+        up: the axis of `vertices` that points up, x, y or z.
         colours: [V, 3] uint8 sRGB; GLB holds them linear, as glTF says, in 16 bits; STL has none.
 
     Raises FieldsError, one line: unknown suffix, arrays that are no mesh, an STL so far from the
@@ -63,7 +66,8 @@ def write_mesh(
         )
     with replacing(path) as file:
         if format_ == "glb":
-            file.write(glb.encode(vertices, faces, normals, colours))
+            turned = None if normals is None else _to_z_up(normals, up)
+            file.write(glb.encode(_to_z_up(vertices, up), faces, turned, colours))
         elif format_ == "ply":
             exact = _float32_error(vertices) > _FINE / 100
             file.write(ply.encode(vertices, faces, normals, colours, exact=exact))
@@ -71,9 +75,13 @@ def write_mesh(
             file.write(_with_trimesh(format_, vertices, faces, normals, colours))
 
 
-def decimate(
-    vertices: np.ndarray, faces: np.ndarray, count: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _to_z_up(vectors: np.ndarray, up: str) -> np.ndarray:
+    """Vectors [V, 3] turned so that the axis `up` becomes z."""
+    x, y, z = np.asarray(vectors).T
+    return np.stack({"x": (y, z, x), "y": (x, -z, y), "z": (x, y, z)}[up], axis=1)
+
+
+def decimate(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """A mesh [V, 3], [F, 3] with about `count` faces, by open3d (quadric error, Garland & Heckbert
     1997); as it is where it has no more. Raises FieldsError below 4 faces or without open3d."""
     if count < 4:

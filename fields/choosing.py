@@ -1,0 +1,25 @@
+"""Chooses the training step for a field and a signal."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from fields import steps
+from fields.eikonal import EikonalStep, PointsStep
+from fields.errors import FieldsError
+from fields.plan import Plan
+from fields.signals.points import PointSignal
+from fields.signals.shape import ShapeSignal
+from fields.signals.signal import Signal
+from fields.steps import Loss, Step
+
+
+def choose_step(field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss) -> Step:
+    """The fastest step that does what the signal's options ask for."""
+    if isinstance(signal, PointSignal):
+        if loss != signal.loss:
+            raise FieldsError("points have a loss of their own; leave --loss away")
+        return PointsStep(field, signal, plan)
+    if isinstance(signal, ShapeSignal) and signal.options.eikonal:
+        return EikonalStep(field, signal, plan, loss, signal.options.eikonal)
+    return steps.choose(field, signal, plan, loss)

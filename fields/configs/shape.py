@@ -1,0 +1,44 @@
+"""What of a shape is stored, and where it is sampled."""
+
+from dataclasses import dataclass
+
+from fields.configs.base import Checked, setting
+from fields.errors import SettingError
+
+
+@dataclass(frozen=True)
+class ShapeOptions(Checked):
+    """Settings of the signal of a mesh or of points; lengths are those of the unit cube, in which
+    the longest side of a shape is 0.9.
+
+    Samples are drawn on the surface by area (moved off it by `jitter`), near it, and evenly in the
+    cube; `surface` and `near` are shares, the rest is even. Without jitter half of all targets are
+    exactly 0, which a field learns as a flat shell whose sign is noise: longer fits then score
+    lower (armadillo: IoU 0.991 where jitter gives 0.998).
+    """
+
+    stores: str = setting(
+        "auto",
+        help="signed or unsigned distance, or occupancy; auto: signed where a shape is closed",
+        choices=("auto", "sdf", "udf", "occupancy"),
+    )
+    sign: str = setting(
+        "auto",
+        help="what tells inside from outside; auto: winding numbers where faces do not agree",
+        choices=("auto", "pseudonormal", "winding"),
+    )
+    surface: float = setting(0.5, help="share of samples on the surface", low=0.0, high=1.0)
+    near: float = setting(0.375, help="share of samples near it", low=0.0, high=1.0)
+    jitter: float = setting(1e-3, help="how far samples on the surface lie off it", low=0, high=0.1)
+    spread: float = setting(1e-2, help="deviation of samples near it", low=1e-5, high=1.0)
+    truncation: float = setting(0.0, help="largest distance that is told apart; 0: any", low=0.0)
+    eikonal: float = setting(0.0, help="weight of |gradient| = 1", low=0.0, high=1e3)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.surface + self.near > 1:
+            raise SettingError(
+                f"surface {self.surface:g} and near {self.near:g} are shares and make more than 1",
+                "surface",
+                "near",
+            )

@@ -1,0 +1,168 @@
+"""A mesh as a signal: distances from its surface, and how well a field tells its inside."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fields import ops
+from fields.configs.shape import ShapeOptions
+from fields.errors import FieldsError
+from fields.shapes import Shape, ShapeSpace
+from fields.signals.inside import SAMPLED, InsideTest
+
+LOSSES = {"sdf": "relative", "udf": "relative", "occupancy": "binary"}
+CELLS = 200  # along an axis, by which models choose their sizes
+SLICES = 3  # of the shape, that FreSh looks at along each axis
+
+
+class ShapeSignal:
+    """Distances from a mesh on a device.
+
+    Coordinates are those of the unit cube (ShapeSpace); values are signed distances in its lengths,
+    negative inside, or unsigned ones, or 1 inside and 0 outside, whose field gives a logit.
+    """
+
+    kind = "shape"
+    metric = "iou"
+    unit = ""
+    dim = 3
+    channels = 1
+    shape = (CELLS, CELLS, CELLS)
+
+    def __init__(self, shape: Shape, options: ShapeOptions, device: torch.device):
+        """Raises FieldsError where the options want a sign that the mesh does not give."""
+        self.source, self.options = shape, options
+        self.stores, self.sign = _resolved(shape, options)
+        self.loss = LOSSES[self.stores]
+        self.space = ShapeSpace.around(shape.vertices)
+        vertices = torch.from_numpy(self.space.to_unit(shape.vertices).astype(np.float32))
+        self.bvh = ops.build_bvh(vertices.to(device), torch.from_numpy(shape.faces).to(device))
+        low, high = vertices.amin(0), vertices.amax(0)
+        self._test = InsideTest(low.to(device), high.to(device), self.distance, self.is_inside)
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def sampled(self) -> int:
+        """Points of `sampled_score`; 0 where there is no inside to score."""
+        return 0 if self.stores == "udf" else SAMPLED
+
+    def __str__(self) -> str:
+        return f"{self.source}, as {NAMES[self.stores]}"
+
+    def distance(self, points: Tensor) -> Tensor:
+        """Distances [N] of points [N, 3] in the unit cube from the mesh, signed where it is."""
+        distances = ops.closest_point(self.bvh, points, signed=self.sign == "pseudonormal")[0]
+        if self.sign != "winding":
+            return distances
+        inside = ops.winding_number(self.bvh, points) > 0.5
+        return torch.where(inside, -distances, distances)
+
+    def is_inside(self, values: Tensor) -> Tensor:
+        """Which values [N] of a field are inside."""
+        return values > 0 if self.stores == "occupancy" else values < 0
+
+    def batch(self, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        """Coordinates [count, 3] and values [count, 1]; the same for the same seed and step."""
+        options = self.options
+        coords, distances = ops.sample_shape(
+            self.bvh,
+            count,
+            seed,
+            step,
+            surface=options.surface,
+            near=options.near,
+            uniform=1 - options.surface - options.near,
+            jitter=options.jitter,
+            sigma=options.spread,
+            truncation=options.truncation or None,
+            sign=self.sign,
+        )
+        return coords, (distances < 0).float() if self.stores == "occupancy" else distances
+
+    @property
+    def samples_for_fresh(self) -> Tensor:
+        """[side, side, C]: slices through the shape, side by side as channels."""
+        side = 128
+        at = (torch.arange(side) + 0.5) / side
+        v, u = torch.meshgrid(at, at, indexing="ij")
+        planes = []
+        for axis in range(3):
+            for i in range(SLICES):
+                w = torch.full_like(u, 0.05 + 0.9 * (i + 1) / (SLICES + 1))
+                axes = [u, v]
+                axes.insert(axis, w)
+                planes.append(torch.stack(axes, -1).reshape(-1, 3))
+        device = self.bvh.device
+        values = torch.stack([self.distance(p.to(device)).view(side, side) for p in planes], -1)
+        return (values < 0).float() if self.stores == "occupancy" else values
+
+    def estimate(self, loss: float, name: str) -> float | None:
+        """No loss of distances says how well the inside is told."""
+        return None
+
+    def sampled_score(self, field: nn.Module) -> float:
+        return self._test.sampled_iou(field)
+
+    def score(self, field: nn.Module) -> float:
+        """Intersection over union of the insides, in the box of the mesh."""
+        return self._test.iou(field)
+
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint says of the signal."""
+        return {
+            "kind": self.kind,
+            "name": self.name[:60],
+            "stores": self.stores,
+            "up": self.source.up,
+            "space": self.space.as_dict(),
+            "box": [corner.tolist() for corner in self.source.box],
+            "options": {name: getattr(self.options, name) for name in _names(self.options)},
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {}
+
+    def world_to_unit(self) -> list[list[float]]:
+        """4 x 4: points (x, y, z, 1) of the source to the unit cube."""
+        return self.space.world_to_unit.tolist()
+
+    def fingerprint(self) -> str:
+        """A hash of vertices and faces."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.source.vertices).data)
+        digest.update(np.ascontiguousarray(self.source.faces).data)
+        return digest.hexdigest()
+
+
+NAMES = {"sdf": "signed distance", "udf": "unsigned distance", "occupancy": "occupancy"}
+
+
+def _names(options: ShapeOptions) -> list[str]:
+    return list(options.__dataclass_fields__)
+
+
+def _resolved(shape: Shape, options: ShapeOptions) -> tuple[str, str]:
+    """What is stored, and the sign that the kernels take; FieldsError where there is none."""
+    sign = shape.sign if options.sign == "auto" else options.sign
+    if options.stores == "udf":
+        return "udf", "none"
+    if sign == "none":
+        if options.stores == "auto":
+            return "udf", "none"
+        raise FieldsError(
+            f"{shape.name} is open: nothing says what is inside; give --sign winding for a guess by"
+            " winding numbers, or --stores udf for its distance without a sign"
+        )
+    if options.sign == "pseudonormal" and not shape.is_closed:
+        raise FieldsError(
+            f"{shape.name} is open, and --sign pseudonormal would be wrong behind its edges; give"
+            " --sign winding, or --stores udf"
+        )
+    return "sdf" if options.stores == "auto" else options.stores, sign
