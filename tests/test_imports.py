@@ -16,6 +16,7 @@ SOURCES = sorted((ROOT / "fields").rglob("*.py"))
 LAYERS = [
     ["errors", "grid_levels"],
     ["configs", "pictures"],
+    ["shapes"],
     ["catalogue", "extension"],
     ["ops"],
     ["encodings", "mlp"],
@@ -26,7 +27,8 @@ LAYERS = [
     ["bench"],
     ["cli"],
 ]
-TORCH_FREE = ["errors", "grid_levels", "configs", "catalogue", "pictures", "fresh.options"]
+TORCH_FREE = ["errors", "grid_levels", "configs", "catalogue", "pictures", "fresh.options",
+              "shapes.read", "shapes.volume", "shapes.write"]  # fmt: skip
 
 
 def module_name(path):

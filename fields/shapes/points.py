@@ -6,6 +6,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from fields.shapes.shape import Broken
+from fields.shapes.with_open3d import open3d_for
 
 
 class Cloud(NamedTuple):
@@ -47,8 +48,7 @@ def read_xyz(file: BinaryIO, path) -> Cloud:
 
 def read_pcd(file: BinaryIO, path) -> Cloud:
     """A PCD, by open3d."""
-    import open3d
-
+    open3d = open3d_for("a PCD")
     cloud = open3d.io.read_point_cloud(os.fsdecode(path), format="pcd", remove_nan_points=False)
     if not len(cloud.points):
         raise Broken("holds no points, or is damaged")

@@ -49,10 +49,6 @@ def read_shape(path) -> Shape:
             raise FieldsError(f"{name} {plain(str(reason))}") from None
         except MemoryError:
             raise FieldsError(f"{name} does not fit in memory; simplify it first") from None
-        except ImportError as error:
-            raise FieldsError(
-                f"{name} needs {error.name} to be read; pip install 'fields-engine[shapes]'"
-            ) from None
         except Exception as error:  # parsers raise all sorts when the bytes are not what they say
             if isinstance(error, FileNotFoundError):  # a glTF's buffers lie beside it
                 missing = shown(error.filename or "another file")

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fields.errors import FieldsError
 from fields.shapes.shape import Shape
 from fields.shapes.space import LONGEST_SIDE, ShapeSpace
+from fields.shapes.with_open3d import open3d_for
 
 POINTS = 200_000  # of each kind: IoU in the box to 0.0003, at 95 %
 NEAR = 0.01  # of the diagonal: half the thickness of the shell around the surface
@@ -68,12 +68,7 @@ class _Surface:
         self.vertices, self.faces = vertices, faces
         if not len(faces):
             return
-        try:
-            import open3d
-        except ImportError:
-            raise FieldsError(
-                "scores of shapes need open3d; pip install 'fields-engine[shapes]'"
-            ) from None
+        open3d = open3d_for("a score of shapes")
         self._tensor = open3d.core.Tensor
         self._scene = open3d.t.geometry.RaycastingScene()
         self._scene.add_triangles(

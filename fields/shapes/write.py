@@ -10,6 +10,7 @@ from fields.errors import FieldsError, either
 from fields.pictures.naming import shown
 from fields.pictures.replacing import replacing
 from fields.shapes import glb, ply
+from fields.shapes.with_open3d import open3d_for
 
 _FORMATS = {".glb": "glb", ".ply": "ply", ".obj": "obj", ".stl": "stl"}
 _FINE = 1e-5  # of the longest side: positions coarser than this would be seen
@@ -88,10 +89,7 @@ def decimate(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.nd
         raise FieldsError(f"--faces must be at least 4, got {count}")
     if len(faces) <= count:
         return vertices, faces
-    try:
-        import open3d
-    except ImportError:
-        raise FieldsError("--faces needs open3d; pip install 'fields-engine[shapes]'") from None
+    open3d = open3d_for("--faces")
     mesh = open3d.geometry.TriangleMesh(
         open3d.utility.Vector3dVector(vertices),
         open3d.utility.Vector3iVector(faces.astype(np.int32)),
