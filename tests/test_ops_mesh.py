@@ -150,7 +150,9 @@ def test_a_hierarchy_holds_each_face_once_and_can_be_pickled():
 
 def test_a_chain_of_boxes_one_in_another_is_searched_rightly():
     # Sizes over sixty octaves: what makes trees deep.
-    corners = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]) * 2.0 ** -torch.arange(60)[:, None, None]
+    corners = (
+        torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]) * 2.0 ** -torch.arange(60)[:, None, None]
+    )
     vertices, faces = corners.reshape(-1, 3), torch.arange(180).reshape(-1, 3)
     bvh = ops.build_bvh(vertices.repeat(20, 1), torch.arange(3600).reshape(-1, 3))
     points = torch.rand(200, 3) * 0.1

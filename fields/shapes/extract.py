@@ -69,8 +69,8 @@ def extract(
         march(slab, start, resolution, bound / resolution, active, marched)
         last = slab[-1].copy()
     vertices, faces = marched.welded()
-    if not len(faces):
-        low, high = field.seen
+    low, high = field.seen
+    if not (len(faces) and low < level <= high):
         raise FieldsError(
             f"there is no surface at level {level:g}: the field goes from {low:.3g} to {high:.3g}"
         )

@@ -70,7 +70,9 @@ def mend_points(
         sound &= np.isfinite(normals).all(1)
     bad = len(points) - int(sound.sum())
     if bad > _FEW * len(points):
-        raise Broken(f"has {bad:,} of {len(points):,} points that are NaN, infinite or lack normals")
+        raise Broken(
+            f"has {bad:,} of {len(points):,} points that are NaN, infinite or lack normals"
+        )
     if bad:
         notes.append(f"{_number(bad, 'point')} dropped: NaN, infinite or without a normal")
         points = points[sound]

@@ -42,8 +42,8 @@ def sort_parts(
     turned, dropped = _resolved(within, facing)
     if turned.any():
         count = int(turned.sum())
-        what = "the mesh was" if number == 1 else f"{count:,} part{'s' * (count > 1)} were"
-        notes.append(f"{what} inside out: turned")
+        what = "the mesh" if number == 1 else f"{count:,} of {number:,} parts"
+        notes.append(f"turned around: {what} inside out")
         faces = np.where(turned[part][:, None], faces[:, ::-1], faces)
     if dropped.any():
         count = int(dropped.sum())
@@ -62,7 +62,7 @@ def _open(vertices, faces, edges: Edges, notes: list[str]) -> np.ndarray:
     if odd * 20 > len(edges.counts):
         return faces
     if volumes((vertices - vertices.mean(0))[faces]).sum() < 0:
-        notes.append("the mesh was inside out: turned")
+        notes.append("turned around: the mesh inside out")
         return faces[:, ::-1]
     return faces
 
@@ -135,8 +135,6 @@ def winding(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
             a, b, c = (corners[top : top + _CHUNK] - point).transpose(1, 0, 2)
             la, lb, lc = (np.linalg.norm(side, axis=1) for side in (a, b, c))
             over = (a * np.cross(b, c)).sum(1)
-            under = (
-                la * lb * lc + (a * b).sum(1) * lc + (b * c).sum(1) * la + (c * a).sum(1) * lb
-            )
+            under = la * lb * lc + (a * b).sum(1) * lc + (b * c).sum(1) * la + (c * a).sum(1) * lb
             result[i] += np.arctan2(over, under).sum()
     return result / (2 * np.pi)

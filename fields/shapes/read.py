@@ -131,6 +131,9 @@ def _colours(mesh, linear: bool) -> np.ndarray | None:
         material = mesh.visual.material
         picture = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
         factor = getattr(material, "baseColorFactor", None)
+        own = getattr(mesh.visual, "vertex_attributes", {}).get("color")
+        if picture is None and own is not None:  # of a glTF, which has a material as well
+            return from_linear(np.asarray(own)[:, :3])
         if picture is None and factor is not None:
             return np.tile(from_linear(np.asarray(factor)[:3]), (len(mesh.vertices), 1))
         if picture is None or mesh.visual.uv is None or picture.size == _STAND_IN:
@@ -147,7 +150,9 @@ def _colours(mesh, linear: bool) -> np.ndarray | None:
 
 
 def from_linear(colours: np.ndarray) -> np.ndarray:
-    """Linear light as uint8 -> sRGB as uint8 (IEC 61966-2-1)."""
-    light = colours.astype(np.float64) / 255
+    """Linear light, whole numbers of any size or floats from 0 to 1 -> sRGB as uint8
+    (IEC 61966-2-1)."""
+    top = np.iinfo(colours.dtype).max if colours.dtype.kind == "u" else 1
+    light = (colours.astype(np.float64) / top).clip(0, 1)
     encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.round(encoded * 255).astype(np.uint8)

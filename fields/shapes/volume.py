@@ -36,13 +36,12 @@ def read_volume(path) -> Volume:
     infinite values, the same value everywhere, Python objects.
     """
     name = shown(path)
-    with open_file(path, "volume"):
-        pass
-    if find_format(path) not in ("npy", "npz"):
-        raise FieldsError(f"{name} is no volume; NumPy arrays [X, Y, Z] in .npy and .npz are read")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        array = loaded if isinstance(loaded, np.ndarray) else _only_volume(loaded, name)
+        with open_file(path, "volume") as file:
+            if find_format(path) not in ("npy", "npz"):
+                raise FieldsError(f"{name} is no volume; NumPy arrays in .npy and .npz are read")
+            loaded = np.load(file, allow_pickle=False)
+            array = loaded if isinstance(loaded, np.ndarray) else _only_volume(loaded, name)
     except FieldsError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:

@@ -2,17 +2,19 @@
 
 from typing import Any
 
-from fields.errors import FieldsError
+from fields.errors import MissingLibrary
 
 
 def open3d_for(what: str) -> Any:
-    """The module; a FieldsError that says what needs it, and why it is not there, in one line."""
+    """The module; a MissingLibrary that says what needs it, and why it is not there, in one line."""
     try:
         import open3d
     except ModuleNotFoundError:
-        raise FieldsError(f"{what} needs open3d; pip install 'fields-engine[shapes]'") from None
+        raise MissingLibrary(f"{what} needs open3d; pip install 'fields-engine[shapes]'") from None
     except ImportError as error:  # a library of the system is missing
         reason = str(error).splitlines()[0]
         remedy = "; apt-get install libusb-1.0-0" if "libusb" in reason else ""
-        raise FieldsError(f"{what} needs open3d, which does not load: {reason}{remedy}") from None
+        raise MissingLibrary(
+            f"{what} needs open3d, which does not load: {reason}{remedy}"
+        ) from None
     return open3d

@@ -1,0 +1,47 @@
+"""Small meshes, in memory and as files, and what is said of them."""
+
+import numpy as np
+import pytest
+
+from fields.errors import FieldsError
+from fields.shapes import read_shape
+
+
+def sphere(radius=1.0, centre=(0, 0, 0), rounds=2, inward=False):
+    """Vertices [V, 3] and faces [F, 3] of a closed mesh around `centre`."""
+    import trimesh
+
+    ball = trimesh.creation.icosphere(rounds, radius)
+    faces = np.asarray(ball.faces)
+    return np.asarray(ball.vertices) + centre, faces[:, ::-1] if inward else faces
+
+
+def joined(*meshes):
+    """Meshes (vertices, faces) as one."""
+    starts = np.cumsum([0] + [len(v) for v, _ in meshes])
+    faces = [f + start for (_, f), start in zip(meshes, starts, strict=False)]
+    return np.concatenate([v for v, _ in meshes]), np.concatenate(faces)
+
+
+def off(path, vertices, faces, header="OFF\n"):
+    """Write an OFF file; returns its path."""
+    lines = [f"{header}{len(vertices)} {len(faces)} 0"]
+    lines += [" ".join(map(repr, map(float, v))) for v in vertices]
+    lines += [" ".join(map(str, [len(f), *f])) for f in faces]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def line_for(path):
+    """The one line that reading a file is refused with."""
+    with pytest.raises(FieldsError) as caught:
+        read_shape(path)
+    line = str(caught.value)
+    assert "\n" not in line and len(line) < 400
+    return line
+
+
+def volume(vertices, faces):
+    """Signed volume of a closed mesh, positive if its normals point outward."""
+    a, b, c = vertices[faces].transpose(1, 0, 2)
+    return float((a * np.cross(b, c)).sum() / 6)

@@ -1,0 +1,99 @@
+"""What is no shape is answered with one line that names the file and a remedy."""
+
+import numpy as np
+import pytest
+from shape_files import line_for, off, sphere
+
+from fields.errors import FieldsError
+from fields.shapes import read_volume
+
+BALL = sphere()
+
+
+def test_missing_empty_folder_and_text(tmp_path):
+    assert line_for(tmp_path / "no.obj") == f"{tmp_path}/no.obj does not exist; check the path"
+    assert "is a folder; name one mesh file" in line_for(tmp_path)
+    (tmp_path / "empty.bin").touch()
+    assert "is empty (0 bytes)" in line_for(tmp_path / "empty.bin")
+    (tmp_path / "a.txt").write_text("Ceci n'est pas un maillage")
+    assert "is no shape that is known here; OBJ, PLY, STL" in line_for(tmp_path / "a.txt")
+    (tmp_path / "a.stl").write_text("version https://git-lfs.github.com/spec/v1\n")
+    assert line_for(tmp_path / "a.stl")
+
+
+@pytest.mark.parametrize("suffix", ["obj", "ply", "stl", "off", "glb", "npy", "xyz"])
+def test_a_damaged_file(tmp_path, suffix):
+    import trimesh
+
+    path = tmp_path / f"ball.{suffix}"
+    if suffix == "npy":
+        np.save(path, BALL[0])
+    elif suffix == "xyz":
+        path.write_text("1 2 3\n4 5\n")
+    else:
+        trimesh.Trimesh(*BALL, process=False).export(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 3] if suffix != "obj" else b"f 1 2 3\n")
+    line = line_for(path)
+    assert line.startswith(str(path))
+
+
+def test_no_faces_and_one_place(tmp_path):
+    (tmp_path / "p.obj").write_text("v 0 0 0\nv 1 0 0\n")
+    assert "has no faces; points alone are read from PLY, PCD, XYZ and NPY" in line_for(
+        tmp_path / "p.obj"
+    )
+    flat = off(tmp_path / "flat.off", np.ones((3, 3)), [[0, 1, 2]])
+    assert "has no face with an area" in line_for(flat)
+    np.save(tmp_path / "p.npy", np.ones((5, 3)))
+    assert "has all its points in one place" in line_for(tmp_path / "p.npy")
+    np.save(tmp_path / "p.npy", np.ones((0, 3)))
+    assert "holds no points" in line_for(tmp_path / "p.npy")
+
+
+def test_a_face_that_names_no_vertex(tmp_path):
+    path = off(tmp_path / "b.off", BALL[0], np.vstack([BALL[1], [0, 1, 999]]))
+    assert line_for(path).startswith(str(path))
+
+
+def test_nan_vertices_are_refused_when_they_are_many(tmp_path):
+    vertices = BALL[0].copy()
+    vertices[:20] = np.nan
+    line = line_for(off(tmp_path / "nan.off", vertices, BALL[1]))
+    assert "has 20 vertices NaN or infinite, in " in line and "of 320 faces" in line
+
+
+def test_arrays_that_are_no_points_and_columns_that_mean_nothing(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((4, 5)))
+    assert "[N, 3 or 6] or a volume [X, Y, Z], got [4, 5]" in line_for(tmp_path / "a.npy")
+    np.save(tmp_path / "a.npy", np.array([{}], object))
+    assert "holds Python objects" in line_for(tmp_path / "a.npy")
+    np.save(tmp_path / "a.npy", np.zeros((4, 4, 4)))
+    assert "is a volume, not a mesh" in line_for(tmp_path / "a.npy")
+    np.savetxt(tmp_path / "a.xyz", np.full((4, 6), 0.3))
+    assert "columns 4 to 6 that are neither normals" in line_for(tmp_path / "a.xyz")
+
+
+@pytest.mark.parametrize(
+    ("array", "what"),
+    [
+        (np.zeros((4, 4)), "must be [X, Y, Z]"),
+        (np.zeros((4, 4, 4)), "is 0 everywhere"),
+        (np.full((4, 4, 4), np.nan), "holds 64 values that are NaN"),
+        (np.zeros((40, 40, 3), np.uint8), "is a picture [40, 40, 3]"),
+        (np.zeros((4, 4, 4), complex), "must hold real numbers"),
+    ],
+)
+def test_volumes_of_no_use(tmp_path, array, what):
+    np.save(tmp_path / "v.npy", array)
+    with pytest.raises(FieldsError, match=what.replace("[", r"\[").replace("]", r"\]")):
+        read_volume(tmp_path / "v.npy")
+
+
+def test_an_archive_without_one_volume(tmp_path):
+    np.savez(tmp_path / "v.npz", a=np.zeros(3), b=np.zeros(4))
+    with pytest.raises(FieldsError, match=r"none of its arrays \(a, b\) have three axes"):
+        read_volume(tmp_path / "v.npz")
+    (tmp_path / "w.npz").write_bytes(b"PK\3\4 not a zip")
+    with pytest.raises(FieldsError, match="is damaged"):
+        read_volume(tmp_path / "w.npz")
