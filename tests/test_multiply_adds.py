@@ -16,6 +16,8 @@ from fields.configs import (
 @pytest.mark.parametrize("name", catalogue.MODELS)
 @pytest.mark.parametrize("dim", [1, 2, 3])
 def test_every_model_tells_its_multiply_adds(name, dim):
+    if name == "triplane" and dim == 1:
+        pytest.skip("planes span two axes")
     kind = catalogue.find(name).config
     one, more = kind(1, dim).multiply_adds, kind(4, dim).multiply_adds
     assert 0 < one < more < 10**6

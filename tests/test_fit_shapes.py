@@ -1,0 +1,232 @@
+"""Shapes and volumes as sources of a fit: what is stored, kept, asked and refused."""
+
+import copy
+import json
+
+import meshes
+import numpy as np
+import pytest
+import torch
+from fits import same
+from small import one_line
+
+import fields
+from fields import FieldsError
+from fields.cli import main
+from fields.runs import ShapeRun, VolumeRun
+from fields.shapes import Shape, Volume
+
+SMALL = {"num_levels": 4, "log2_table_size": 11, "growth": 1.5, "width": 16, "batch": 1024}
+
+
+def torus(scale=1.0, offset=(0.0, 0.0, 0.0)):
+    vertices, faces = meshes.torus()
+    vertices = vertices.double().numpy() * scale + np.asarray(offset)
+    return Shape("torus", vertices, faces.numpy(), sign="pseudonormal")
+
+
+def sheet():
+    vertices, faces = meshes.bumpy_sheet()
+    return Shape("sheet", vertices.double().numpy(), faces.numpy())
+
+
+def points():
+    """Of a torus, with normals."""
+    rng = np.random.default_rng(0)
+    u, v = rng.uniform(0, 2 * np.pi, (2, 2000))
+    normals = np.stack([np.cos(u) * np.cos(v), np.sin(u) * np.cos(v), np.sin(v)], 1)
+    centres = 0.3 * np.stack([np.cos(u), np.sin(u), 0 * u], 1)
+    faces = np.zeros((0, 3), np.int64)
+    return Shape("cloud", centres + 0.1 * normals, faces, "points", normals)
+
+
+def volume():
+    x, y, z = np.meshgrid(*[np.linspace(-1, 1, n) for n in (20, 24, 16)], indexing="ij")
+    values = (100 * np.exp(-3 * (x**2 + y**2 + z**2)) - 20).astype(np.float32)
+    return Volume("blob", values, (float(values.min()), float(values.max())))
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """A torus a thousandth of its size, far from the origin."""
+    out = tmp_path_factory.mktemp("shapes") / "torus"
+    return fields.fit(torus(1e-3, (1e5, -2e5, 0.0)), out=out, steps=150, **SMALL)
+
+
+def test_a_closed_mesh_is_stored_as_its_signed_distance(fitted):
+    assert isinstance(fitted, ShapeRun) and fitted.stores == "sdf"
+    assert fitted.metrics["model"] == "hashgrid" and fitted.metrics["steps"] == 150
+    assert (fitted.path / "preview.png").stat().st_size > 1000
+    assert fitted.metrics["iou"] > 0.93
+
+
+def test_a_loaded_field_is_asked_in_units_of_the_source(fitted):
+    run = fields.load(fitted.path)
+    assert isinstance(run, ShapeRun)
+    middle = np.array([1e5 + 0.5e-3, -2e5 + 0.5e-3, 0.5e-3])  # of the hole
+    tube = middle + [0.3e-3, 0, 0]
+    inside, hole = run.sdf(np.stack([tube, middle]))
+    assert inside == pytest.approx(-1e-4, abs=2e-5) and hole == pytest.approx(2e-4, abs=2e-5)
+    assert np.allclose(run.field.sdf(tube[None]), inside)  # the field alone knows its units
+    assert torch.equal(run.sdf(torch.from_numpy(tube)), torch.tensor(inside))
+
+
+def test_a_field_with_units_is_still_an_ordinary_module(fitted):
+    twin = copy.deepcopy(fitted.field)
+    coords = torch.rand(5, 3)
+    assert torch.equal(twin(coords), fitted.field(coords))
+    assert twin.state_dict().keys() == fitted.field.state_dict().keys()
+
+
+def test_the_mesh_comes_back_where_the_source_is(fitted):
+    import trimesh
+
+    vertices, faces, normals = fitted.mesh(64)
+    mesh = trimesh.Trimesh(vertices - [1e5, -2e5, 0], faces, process=False)
+    assert mesh.is_watertight and mesh.euler_number == 0
+    assert mesh.volume == pytest.approx(2 * np.pi**2 * 0.3 * 0.1**2 * 1e-9, rel=0.05)
+    assert ((mesh.face_normals * normals[faces[:, 0]]).sum(1) > 0).mean() > 0.98
+
+
+@pytest.mark.parametrize("stores", ["sdf", "occupancy", "udf"])
+def test_what_is_stored_can_be_chosen_and_is_resumed_bit_for_bit(tmp_path, stores):
+    whole = fields.fit(torus(), out=tmp_path / "a", steps=24, stores=stores, **SMALL)
+    fields.fit(torus(), out=tmp_path / "b", steps=12, stores=stores, **SMALL)
+    part = fields.fit(torus(), out=tmp_path / "b", steps=24, resume=True)
+    assert part.config["signal"]["stores"] == stores
+    # Another stop is another schedule: only what the field is made of must agree.
+    assert part.steps == whole.steps == 24 and part.config["config"] == whole.config["config"]
+    again = fields.fit(torus(), out=tmp_path / "c", steps=24, stores=stores, **SMALL)
+    assert same(again.field.state_dict(), whole.field.state_dict())
+
+
+def test_a_run_goes_on_only_with_its_own_options(tmp_path):
+    fields.fit(torus(), out=tmp_path / "run", steps=2, truncation=0.1, **SMALL)
+    with pytest.raises(FieldsError, match=r"--truncation 0\.1, not 0\.2; leave it away"):
+        fields.fit(torus(), out=tmp_path / "run", steps=4, resume=True, truncation=0.2)
+    with pytest.raises(FieldsError, match="fitted to another shape than torus"):
+        fields.fit(torus(2.0), out=tmp_path / "run", steps=4, resume=True)
+
+
+def test_truncated_distances_go_no_further(tmp_path):
+    run = fields.fit(torus(), out=tmp_path / "run", steps=200, truncation=0.05, **SMALL)
+    assert run.field(torch.full((1, 3), 0.02)).item() == pytest.approx(0.05, abs=0.02)
+
+
+def test_an_open_mesh_gets_no_sign_unless_it_is_asked_for(tmp_path):
+    run = fields.fit(sheet(), out=tmp_path / "run", steps=150, **SMALL)
+    assert run.stores == "udf"
+    with torch.no_grad():
+        assert run.field(torch.rand(500, 3)).min() > -0.02
+    for options in ({"stores": "sdf"}, {"sign": "pseudonormal"}):
+        with pytest.raises(FieldsError, match="sheet is open"):
+            fields.fit(sheet(), out=tmp_path / "no", steps=1, **options, **SMALL)
+    signed = fields.fit(sheet(), out=tmp_path / "signed", steps=5, sign="winding", **SMALL)
+    assert signed.stores == "sdf"
+
+
+def test_a_target_is_the_iou(tmp_path):
+    run = fields.fit(torus(), out=tmp_path / "run", target=0.9, steps=2000, **SMALL)
+    assert run.metrics["ended_by"] == "target" and run.metrics["steps"] < 2000
+    assert run.metrics["iou"] > 0.9
+    for source in (sheet(), points()):
+        with pytest.raises(FieldsError, match="--target is the IoU of insides"):
+            fields.fit(source, out=tmp_path / "no", target=0.9, **SMALL)
+
+
+def test_points_with_normals_become_a_distance(tmp_path):
+    cloud = points()
+    run = fields.fit(cloud, out=tmp_path / "run", steps=300, **{**SMALL, "batch": 2048})
+    coords = torch.rand(2000, 3)
+    from fields.twice import values_and_gradient
+
+    near = run.space.to_unit(cloud.vertices)[:500] + 0.01 * np.random.randn(500, 3)
+    coords = torch.from_numpy(near.astype(np.float32))
+    length = values_and_gradient(run.field, coords)[1].norm(dim=1)
+    assert length.mean().item() == pytest.approx(1, abs=0.15)
+    inside, hole = run.sdf(np.array([[0.3, 0, 0], [0, 0, 0]]))
+    assert inside < 0 < hole
+
+
+@pytest.mark.parametrize("model", ["siren", "finer", "fourier", "rbf", "triplane", "cam"])
+def test_every_model_stores_a_shape(tmp_path, model):
+    options = {"rbf": SMALL | {"kernels": 8}, "triplane": {"resolution": 16, "width": 16}}
+    own = dict(options.get(model, {"width": 16, "depth": 2}))
+    own.pop("width" if model == "rbf" else "kernels", None)
+    run = fields.fit(torus(), model, out=tmp_path / "run", steps=3, **own)
+    again = fields.load(run.path)
+    assert isinstance(again, ShapeRun)
+    coords = torch.rand(9, 3)
+    assert torch.equal(again.field(coords), run.field(coords))
+
+
+def test_the_eikonal_term_is_part_of_the_loss(tmp_path):
+    run = fields.fit(torus(), out=tmp_path / "run", steps=60, eikonal=0.1, **SMALL)
+    assert run.config["signal"]["options"]["eikonal"] == 0.1
+    with pytest.raises(FieldsError, match="cam has no second derivatives"):
+        fields.fit(torus(), "cam", out=tmp_path / "no", steps=1, eikonal=0.1, width=16, depth=1)
+
+
+def test_a_volume_is_a_signal_of_three_coordinates(tmp_path):
+    run = fields.fit(volume(), out=tmp_path / "run", steps=200, **SMALL)
+    assert isinstance(run, VolumeRun) and run.metrics["psnr"] > 35
+    assert run.render().shape == (24, 20, 1) and run.render(axis="x").shape == (16, 24, 1)
+    vertices, faces, normals = run.mesh(32, level=20.0)
+    centre = (vertices.max(0) + vertices.min(0)) / 2
+    assert np.allclose(centre, [10, 12, 8], atol=0.3) and len(faces) > 100
+    assert ((vertices - centre) * normals).sum(1).min() > 0  # to lower values
+    with pytest.raises(FieldsError, match="--sign is for shapes; blob is a volume"):
+        fields.fit(volume(), out=tmp_path / "no", steps=1, sign="winding")
+
+
+def test_options_of_shapes_are_refused_for_pictures(tmp_path):
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(FieldsError, match="--stores is for shapes"):
+        fields.fit(pixels, out=tmp_path / "run", steps=1, stores="sdf")
+    assert not (tmp_path / "run").exists()
+    for wrong in ({"stores": "nothing"}, {"surface": 2.0}, {"surface": 0.9, "near": 0.9}):
+        with pytest.raises(FieldsError):
+            fields.fit(torus(), out=tmp_path / "run", steps=1, **wrong)
+    with pytest.raises(FieldsError, match="--downscale is for pictures"):
+        fields.fit(torus(), out=tmp_path / "run", steps=1, downscale=2)
+
+
+def run_command(capsys, *arguments):
+    status = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_the_commands_on_a_mesh_file(tmp_path, capsys, monkeypatch):
+    import trimesh
+
+    monkeypatch.chdir(tmp_path)
+    shape = torus()
+    trimesh.Trimesh(shape.vertices, shape.faces, process=False).export("torus.obj")
+    small = [w for k, v in SMALL.items() for w in (f"--{k.replace('_', '-')}", v)]
+    status, out, _ = run_command(capsys, "fit", "torus.obj", "--steps", 60, "--json", *small)
+    assert status == 0 and json.loads(out)["model"] == "hashgrid"
+    run = "runs/torus-hashgrid"
+    assert run_command(capsys, "mesh", run, "-o", "a.glb", "--resolution", 48)[0] == 0
+    mesh = trimesh.load("a.glb", force="mesh", process=False)
+    # As it stands in the file, whose Y axis points up, so it stands in glTF's axes.
+    assert np.allclose(mesh.bounds, [shape.vertices.min(0), shape.vertices.max(0)], atol=0.02)
+    view = ("--size", "48x32", "--azimuth", 0, "--shading", "normals")
+    assert run_command(capsys, "render", run, *view)[0] == 0
+    assert (
+        run_command(capsys, "render", run, "--orbit", 3, "--size", "32x32", "-o", "o.mp4")[0] == 0
+    )
+    assert run_command(capsys, "render", run, "--orbit", 2, "--size", "9x9", "-o", "o.png")[0] == 0
+    assert {p.name for p in tmp_path.glob("o*")} == {"o.mp4", "o-1.png", "o-2.png"}
+    status, out, _ = run_command(capsys, "info", run)
+    assert status == 0 and "shape       torus (signed distance)" in out
+    for arguments, line in [
+        (("mesh", run, "-o", "a.xyz"), "its suffix says no format of meshes"),
+        (("mesh", run, "--resolution", 4), "--resolution must be from 8 to 1024"),
+        (("render", run, "--crop", "0,0,4,4"), "--crop is not for the shape"),
+        (("render", run, "--shading", "gold"), "--shading must be lit, normals or depth"),
+        (("render", run, "--camera", "no.json"), "no.json cannot be read"),
+        (("fit", "torus.obj", "--spread", "-1"), "spread must be at least"),
+    ]:
+        status, out, err = run_command(capsys, *arguments)
+        assert status == 2 and out == "" and line in one_line(err)

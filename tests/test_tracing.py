@@ -1,0 +1,115 @@
+"""Pictures of a shape from its field, against closed forms."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from fields import Cancelled, FieldsError, cameras
+from fields.shapes import ShapeSpace
+from fields.tracing import Tracer, draw
+
+SPACE = ShapeSpace(0.5, (0.5, 0.5, 0.5))  # the cube from -1 to 1 of the source
+
+
+def sphere(points, radius=0.3):
+    return (points - 0.5).norm(dim=1) - radius
+
+
+def rays(count=400, seed=0):
+    """From outside of the cube, most of them through the sphere."""
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=1)
+    aim = 0.5 + 0.25 * (torch.rand(count, 3, generator=generator) - 0.5)
+    origins = 0.5 + 1.5 * start
+    return origins, torch.nn.functional.normalize(aim - origins, dim=1)
+
+
+def exact(origins, directions, radius=0.3):
+    o = (origins - 0.5).double()
+    b = (o * directions.double()).sum(1)
+    inside = b**2 - (o**2).sum(1) + radius**2
+    return torch.where(inside > 0, -b - inside.clamp(min=0).sqrt(), math.inf)
+
+
+@pytest.mark.parametrize(
+    "tracer",
+    [
+        Tracer(sphere),
+        Tracer(lambda p: 3 * sphere(p), bound=3.3),
+        Tracer(lambda p: torch.tanh(50 * sphere(p)), bound=None, least=2e-3),
+        Tracer(lambda p: sphere(p).abs(), near=1e-4, least=5e-5),
+    ],
+    ids=["distance", "steeper", "occupancy", "unsigned"],
+)
+def test_rays_meet_a_sphere_where_they_do(tracer):
+    origins, directions = rays()
+    found, wanted = tracer.hits(origins, directions), exact(origins, directions)
+    grazing = wanted.isfinite() & (sphere(origins + wanted[:, None] * directions).abs() > 1e-3)
+    assert (found.isfinite() == wanted.isfinite())[~grazing].float().mean() > 0.99
+    both = found.isfinite() & wanted.isfinite()
+    assert both.sum() > 200
+    assert (found - wanted)[both].abs().max() < 5e-3
+    assert (found - wanted)[both].abs().median() < 5e-4
+
+
+def test_rays_that_miss_the_cube_or_begin_behind_it_meet_nothing():
+    origins = torch.tensor([[2.0, 2.0, 2.0], [-1.0, 0.5, 0.5], [0.5, 0.5, -1.0]])
+    directions = torch.tensor([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    found = Tracer(sphere).hits(origins, directions)
+    assert found.isinf().tolist() == [True, True, False]
+    assert found[2].item() == pytest.approx(1.2, abs=1e-3)
+
+
+def test_a_picture_of_a_sphere():
+    camera = cameras.around(np.zeros(3), 1.0, (64, 48), azimuth=0, elevation=0)
+    picture = draw(Tracer(sphere), camera, SPACE, shading="normals")
+    assert picture.shape == (48, 64, 3) and picture.dtype == np.uint8
+    assert (picture[0] == 255).all() and (picture[:, 0] == 255).all()
+    middle = picture[24, 32] / 255
+    assert np.allclose(middle, [0.5, 0.5, 1.0], atol=0.05)  # it looks along -z
+    assert picture[24, 40, 0] > 150 > picture[24, 24, 0]  # x to the right
+    assert picture[16, 32, 1] > 150 > picture[32, 32, 1]  # y up
+    radius = np.count_nonzero((picture[24] < 255).any(1)) / 2
+    distance = np.linalg.norm(camera.cam_to_world[:3, 3])
+    assert radius == pytest.approx(camera.focal * 0.6 / math.sqrt(distance**2 - 0.36), abs=1)
+
+
+def test_a_drawing_can_be_stopped():
+    camera = cameras.around(np.zeros(3), 1.0, (8, 8))
+    with pytest.raises(Cancelled):
+        draw(Tracer(sphere), camera, SPACE, cancel=torch.ones(1))
+
+
+def test_cameras_of_a_file(tmp_path):
+    pose = cameras.around(np.zeros(3), 1.0, (8, 8), azimuth=77).cam_to_world
+    path = tmp_path / "path.json"
+    path.write_text(
+        json.dumps({"camera_path": [{"camera_to_world": pose.ravel().tolist(), "fov": 50}]})
+    )
+    (camera,) = cameras.read(path, (80, 60))
+    assert np.allclose(camera.cam_to_world, pose)
+    assert camera.focal == pytest.approx(30 / math.tan(math.radians(25)))
+    frames = {"camera_angle_x": 0.8, "frames": [{"transform_matrix": pose.tolist()}] * 2}
+    path.write_text(json.dumps(frames))
+    assert [c.focal for c in cameras.read(path, (80, 60))] == [
+        pytest.approx(40 / math.tan(0.4))
+    ] * 2
+    for wrong in ("{", "[]", "{}", '{"frames": [{"transform_matrix": [[1, 2], [3, 4]]}]}'):
+        path.write_text(wrong)
+        with pytest.raises(FieldsError, match=r"path\.json"):
+            cameras.read(path, (8, 8))
+
+
+@pytest.mark.parametrize("up", ["x", "y", "z"])
+def test_a_camera_sees_its_centre_with_up_upwards(up):
+    centre = np.array([1.0, 2.0, 3.0])
+    for camera in cameras.orbit(5, centre, 2.0, (9, 9), up=up):
+        origin, directions = camera.rays()
+        towards = (centre - origin) / np.linalg.norm(centre - origin)
+        assert np.allclose(directions[40], towards)
+        assert camera.cam_to_world[:3, 1] @ cameras.UPS[up] > 0.8
+        turn = camera.cam_to_world[:3, :3]
+        assert np.allclose(turn.T @ turn, np.eye(3)) and np.linalg.det(turn) == pytest.approx(1)
