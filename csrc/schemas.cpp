@@ -22,7 +22,7 @@
 #define PLANES "bool sum, bool align_corners, bool zero_padding"
 #define RBF "int kernels, int channels, bool affine, float factor, int output_activation"
 #define CAM "int axes, bool normalise"
-#define BVH                                                                                   \
+#define BVH                                                                                     \
   "Tensor corners, Tensor ids, Tensor normals, Tensor boxes, Tensor children, Tensor moments, " \
   "Tensor leaves, Tensor first, Tensor area, Tensor table, Tensor bounds"
 

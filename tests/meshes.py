@@ -57,14 +57,11 @@ def cube(low=0.05, high=0.95):
 def soup(count=500, seed=0):
     """Triangles anywhere, of all sizes and shapes, a few of them slivers."""
     random = np.random.default_rng(seed)
-    middle = random.uniform(0, 1, (count, 1, 3))
-    corners = middle + random.normal(0, 1, (count, 3, 3)) * 10 ** random.uniform(
-        -4, -1, (count, 1, 1)
-    )
-    t = random.uniform(0, 1, (count // 10, 1))
-    corners[::10][: len(t), 2] = (
-        corners[::10][: len(t), 0] * (1 - t) + corners[::10][: len(t), 1] * t
-    )
+    size = 10 ** random.uniform(-4, -1, (count, 1, 1))
+    corners = random.uniform(0, 1, (count, 1, 3)) + size * random.normal(0, 1, (count, 3, 3))
+    slivers = corners[::10]
+    t = random.uniform(0, 1, (len(slivers), 1))
+    slivers[:, 2] = slivers[:, 0] * (1 - t) + slivers[:, 1] * t
     return tensors(corners.reshape(-1, 3), np.arange(3 * count).reshape(-1, 3))
 
 

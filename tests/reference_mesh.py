@@ -49,4 +49,7 @@ def winding_number(points, vertices, faces):
     la, lb, lc = (np.sqrt(_dot(x, x)) for x in (a, b, c))
     volume = _dot(a, np.cross(b, c))
     scale = la * lb * lc + _dot(a, b) * lc + _dot(b, c) * la + _dot(c, a) * lb
-    return np.arctan2(volume, scale).sum(1) / (2 * np.pi)
+    ab, ac = b - a, c - a
+    area2 = _dot(np.cross(ab, ac), np.cross(ab, ac))
+    flat = area2 <= 1e-28 * _dot(ab, ab) * _dot(ac, ac)
+    return np.where(flat, 0, np.arctan2(volume, scale)).sum(1) / (2 * np.pi)

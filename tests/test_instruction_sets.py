@@ -36,7 +36,7 @@ def test_kernels_of_every_instruction_set_equal_their_twins(name):
         pytest.skip(f"this processor has no {name}")
     files = [
         str(TESTS / f"test_ops_{op}.py")
-        for op in ("hash_grid", "triplane", "mlp", "step", "modulation")
+        for op in ("hash_grid", "triplane", "mlp", "step", "modulation", "mesh", "sample_shape")
     ]
     # float64 is one scalar instance, the same in every library.
     options = ["-q", "-x", "-m", "kernel", "-k", "not f64", "-p", "no:cacheprovider"]

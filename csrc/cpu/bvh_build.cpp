@@ -3,12 +3,12 @@
 #include <torch/csrc/stable/library.h>
 
 #include <algorithm>
-#include <array>
 
 #include "cpu/bvh_normals.h"
 #include "cpu/bvh_search.h"
 #include "cpu/bvh_split.h"
 #include "cpu/bvh_tensors.h"
+#include "cpu/bvh_widen.h"
 #include "cpu/parallel.h"
 
 namespace fields {
@@ -22,58 +22,6 @@ void for_each(int64_t count, const Body& body) {
     for (int64_t i = task * kChunk; i < std::min(count, (task + 1) * kChunk); ++i) body(i);
   });
 }
-
-struct WideNode {
-  std::array<int64_t, kSixteen> splits;  // nodes of the binary tree
-  std::array<int32_t, kSixteen> children;
-  int count = 0;
-};
-
-// The binary tree as one of 16 children, parents before children and leaves in their order.
-class Widening {
- public:
-  explicit Widening(const std::vector<SplitNode>& splits) : splits_(splits) { widen(0); }
-
-  std::vector<WideNode> nodes;
-  std::vector<int32_t> first;  // face of each leaf
-
- private:
-  int32_t widen(int64_t split) {
-    const int32_t at = static_cast<int32_t>(nodes.size());
-    nodes.emplace_back();
-    std::vector<int64_t> group{split};
-    // The largest member is opened until there are 16.
-    while (group.size() < kSixteen) {
-      auto largest = group.end();
-      for (auto it = group.begin(); it != group.end(); ++it) {
-        const bool opens = splits_[*it].left >= 0;
-        if (opens && (largest == group.end() ||
-                      splits_[*it].box.area() > splits_[*largest].box.area())) {
-          largest = it;
-        }
-      }
-      if (largest == group.end()) break;
-      const SplitNode& opened = splits_[*largest];
-      *largest = opened.left;
-      group.insert(largest + 1, opened.right);
-    }
-    for (size_t i = 0; i < group.size(); ++i) {
-      int32_t child;
-      if (splits_[group[i]].left < 0) {
-        child = ~static_cast<int32_t>(first.size());
-        first.push_back(static_cast<int32_t>(splits_[group[i]].begin));
-      } else {
-        child = widen(group[i]);
-      }
-      nodes[at].splits[i] = group[i];
-      nodes[at].children[i] = child;
-    }
-    nodes[at].count = static_cast<int>(group.size());
-    return at;
-  }
-
-  const std::vector<SplitNode>& splits_;
-};
 
 // Sums over a group of triangles, of areas a, centroids c and unit normals n.
 struct Moments {
@@ -116,8 +64,8 @@ struct Moments {
     const auto both = [&](int d, int e) { return (at(d, e) + at(e, d)) / 2; };
     // Not quite 0 for a point: the series does not hold there either.
     const double near2 = kNearRadii * kNearRadii * radius2 + 1e-12;
-    const double all[kMomentRows] = {c[0],      c[1],      c[2],      near2,    dipole[0],
-                                     dipole[1], dipole[2], at(0, 0),  at(1, 1), at(2, 2),
+    const double all[kMomentRows] = {c[0],       c[1],       c[2],      near2,    dipole[0],
+                                     dipole[1],  dipole[2],  at(0, 0),  at(1, 1), at(2, 2),
                                      both(0, 1), both(0, 2), both(1, 2)};
     for (int i = 0; i < kMomentRows; ++i) rows[i * kSixteen] = static_cast<float>(all[i]);
   }
@@ -152,7 +100,7 @@ void fill_node(const WideNode& node, const std::vector<SplitNode>& splits, float
   }
 }
 
-void fill_moments(const Widening& tree, const std::vector<SplitNode>& splits, const float* corners,
+void fill_moments(const WideTree& tree, const std::vector<SplitNode>& splits, const float* corners,
                   const int32_t* first, float* rows) {
   std::vector<Moments> of_leaves(tree.first.size()), of_nodes(tree.nodes.size());
   for_each(static_cast<int64_t>(tree.first.size()), [&](int64_t leaf) {
@@ -182,10 +130,10 @@ void fill_table(const Bvh& bvh, int32_t* table) {
     int leaf = 0;
     for (int64_t i = 0; i < kBlock * kBlock * kBlock; ++i) {
       const int64_t row = i / kBlock, x = i % kBlock;
-      const int64_t cell[3] = {corner[0] + (row % 2 ? kBlock - 1 - x : x),
-                               corner[1] + (row / kBlock % 2 ? kBlock - 1 - row % kBlock
-                                                             : row % kBlock),
-                               corner[2] + row / kBlock};
+      const int64_t cell[3] = {
+          corner[0] + (row % 2 ? kBlock - 1 - x : x),
+          corner[1] + (row / kBlock % 2 ? kBlock - 1 - row % kBlock : row % kBlock),
+          corner[2] + row / kBlock};
       float middle[3];
       for (int d = 0; d < 3; ++d) middle[d] = (static_cast<float>(cell[d]) + 0.5f) / kTableSize;
       leaf = find_nearest(bvh, middle, leaf).leaf;
@@ -218,7 +166,7 @@ Hierarchy build_bvh(Tensor vertices, Tensor faces) {
   });
   std::vector<int32_t> order;
   const std::vector<SplitNode> splits = split_faces(face_boxes, order);
-  const Widening tree(splits);
+  const WideTree tree(splits);
   const int64_t num_nodes = static_cast<int64_t>(tree.nodes.size());
   const int64_t num_leaves = static_cast<int64_t>(tree.first.size());
 
@@ -262,8 +210,7 @@ Hierarchy build_bvh(Tensor vertices, Tensor faces) {
   fill_moments(tree, splits, to_corners, to_first, floats(moments));
   double* to_area = static_cast<double*>(area.mutable_data_ptr());
   for (int64_t leaf = 0; leaf < num_leaves; ++leaf) {
-    const float of_leaf =
-        floats(leaves)[(leaf * kLeafRows + kAreaRow) * kSixteen + kSixteen - 1];
+    const float of_leaf = floats(leaves)[(leaf * kLeafRows + kAreaRow) * kSixteen + kSixteen - 1];
     to_area[leaf] = of_leaf + (leaf ? to_area[leaf - 1] : 0.0);
   }
   for (int d = 0; d < 3; ++d) {
@@ -277,6 +224,4 @@ Hierarchy build_bvh(Tensor vertices, Tensor faces) {
 }  // namespace
 }  // namespace fields
 
-STABLE_TORCH_LIBRARY_IMPL(fields, CPU, m) {
-  m.impl("build_bvh", TORCH_BOX(&fields::build_bvh));
-}
+STABLE_TORCH_LIBRARY_IMPL(fields, CPU, m) { m.impl("build_bvh", TORCH_BOX(&fields::build_bvh)); }

@@ -119,10 +119,12 @@ class Splitter {
     }
     const auto from = order_.begin() + begin, to = order_.begin() + end;
     if (axis >= 0) {
-      return std::partition(from, to, [&](int32_t face) {
-        const Quad place = (boxes_[face].centre() - middles.low) * scale;
-        return static_cast<int>(place[axis]) <= last_left;
-      }) - order_.begin();
+      return std::partition(from, to,
+                            [&](int32_t face) {
+                              const Quad place = (boxes_[face].centre() - middles.low) * scale;
+                              return static_cast<int>(place[axis]) <= last_left;
+                            }) -
+             order_.begin();
     }
     axis = span[0] >= span[1] && span[0] >= span[2] ? 0 : span[1] >= span[2] ? 1 : 2;
     const auto middle = from + faces / 2;

@@ -24,7 +24,7 @@ struct FaceBox {
 
 struct SplitNode {
   FaceBox box;
-  int64_t begin, end;            // faces order[begin, end)
+  int64_t begin, end;             // faces order[begin, end)
   int64_t left = -1, right = -1;  // nodes; none of a leaf
 };
 

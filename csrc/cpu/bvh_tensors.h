@@ -15,8 +15,8 @@ const S* read_as(const Tensor& tensor, ScalarType type, int64_t numbers) {
 }
 
 // Arguments of every op that searches, in the order of the schema.
-#define BVH_TENSORS                                                                              \
-  Tensor corners, Tensor ids, Tensor normals, Tensor boxes, Tensor children, Tensor moments,      \
+#define BVH_TENSORS                                                                          \
+  Tensor corners, Tensor ids, Tensor normals, Tensor boxes, Tensor children, Tensor moments, \
       Tensor leaves, Tensor first, Tensor area, Tensor table, Tensor bounds
 #define BVH_ARGUMENTS \
   corners, ids, normals, boxes, children, moments, leaves, first, area, table, bounds
@@ -40,6 +40,18 @@ inline Bvh checked_bvh(const Tensor& corners, const Tensor& ids, const Tensor& n
           read_as<int32_t>(table, kInt, int64_t(kTableSize) * kTableSize * kTableSize),
           read_as<float>(bounds, kFloat, 6),
           leaf_count};
+}
+
+inline const float* checked_points(const Tensor& points) {
+  STD_TORCH_CHECK(points.dim() == 2 && points.size(1) == 3, "points must be [N, 3]");
+  return read<float>(points);
+}
+
+// Samples of a batch, all kinds together.
+inline int64_t checked_count(int64_t surface, int64_t near, int64_t uniform) {
+  STD_TORCH_CHECK(surface >= 0 && near >= 0 && uniform >= 0, "numbers of samples are negative");
+  STD_TORCH_CHECK(surface + near + uniform < (int64_t(1) << 31), "too many samples");
+  return surface + near + uniform;
 }
 
 }  // namespace fields

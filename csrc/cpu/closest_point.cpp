@@ -10,11 +10,6 @@ namespace {
 
 constexpr int64_t kChunk = 128;
 
-const float* checked_points(const Tensor& points) {
-  STD_TORCH_CHECK(points.dim() == 2 && points.size(1) == 3, "points must be [N, 3]");
-  return read<float>(points);
-}
-
 std::tuple<Tensor, Tensor, Tensor> closest_point(Tensor points, BVH_TENSORS, bool has_sign) {
   const Bvh bvh = checked_bvh(BVH_ARGUMENTS);
   const float* from = checked_points(points);

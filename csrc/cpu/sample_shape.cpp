@@ -15,11 +15,8 @@ std::tuple<Tensor, Tensor> sample_shape(BVH_TENSORS, int64_t surface, int64_t ne
                                         int64_t seed, int64_t step, double jitter, double sigma,
                                         double truncation, int64_t sign) {
   const Bvh bvh = checked_bvh(BVH_ARGUMENTS);
-  const int64_t count = surface + near + uniform;
-  STD_TORCH_CHECK(surface >= 0 && near >= 0 && uniform >= 0, "numbers of samples are negative");
-  STD_TORCH_CHECK(count < (int64_t(1) << 31), "too many samples");
-  const auto sampler =
-      make_shape_sampler(surface, near, uniform, jitter, sigma, seed, step);
+  const int64_t count = checked_count(surface, near, uniform);
+  const auto sampler = make_shape_sampler(surface, near, uniform, jitter, sigma, seed, step);
   Tensor coords = empty_of(corners, {count, 3}), distances = empty_of(corners, {count, 1});
   float *to_coords = write<float>(coords), *to_distances = write<float>(distances);
   parallel_tasks((count + kChunk - 1) / kChunk, [&](int64_t task, int) {

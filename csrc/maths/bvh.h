@@ -12,25 +12,25 @@
 namespace fields {
 
 constexpr int kSixteen = 16;
-constexpr int kBoxRows = 6;                // lowest x, y, z; highest x, y, z
-constexpr int kAreaRow = kFrameRows;       // of a leaf: sum of areas of faces up to this one
+constexpr int kBoxRows = 6;           // lowest x, y, z; highest x, y, z
+constexpr int kAreaRow = kFrameRows;  // of a leaf: sum of areas of faces up to this one
 constexpr int kLeafRows = kFrameRows + 1;
-constexpr int kMostDepth = 64;             // of nodes
+constexpr int kMostDepth = 64;  // of nodes
 constexpr int kStackSize = kMostDepth * (kSixteen - 1) + 1;
-constexpr int kTableSize = 32;             // cells of the table along an axis of the unit cube
+constexpr int kTableSize = 32;  // cells of the table along an axis of the unit cube
 
 struct Bvh {
-  const float* corners;       // [faces][3][3]
-  const int32_t* ids;         // [faces], numbers in the list that the hierarchy was made from
-  const float* normals;       // [faces][7][3], pseudonormals by Region
-  const float* boxes;         // [nodes][kBoxRows][16]
-  const int32_t* children;    // [nodes][16]: a node, or ~leaf
-  const float* moments;       // [nodes][kMomentRows][16]
-  const float* leaves;        // [leaves][kLeafRows][16]
-  const int32_t* first;       // [leaves + 1]
-  const double* area;         // [leaves], sum of areas up to and with this leaf
-  const int32_t* table;       // [32][32][32], z first: the leaf nearest to the middle of a cell
-  const float* bounds;        // [6] of all
+  const float* corners;     // [faces][3][3]
+  const int32_t* ids;       // [faces], numbers in the list that the hierarchy was made from
+  const float* normals;     // [faces][7][3], pseudonormals by Region
+  const float* boxes;       // [nodes][kBoxRows][16]
+  const int32_t* children;  // [nodes][16]: a node, or ~leaf
+  const float* moments;     // [nodes][kMomentRows][16]
+  const float* leaves;      // [leaves][kLeafRows][16]
+  const int32_t* first;     // [leaves + 1]
+  const double* area;       // [leaves], sum of areas up to and with this leaf
+  const int32_t* table;     // [32][32][32], z first: the leaf nearest to the middle of a cell
+  const float* bounds;      // [6] of all
   int64_t leaf_count;
 };
 

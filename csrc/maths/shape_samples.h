@@ -26,8 +26,7 @@ struct Sample {
 };
 
 FIELDS_HD ShapeSampler make_shape_sampler(int64_t surface, int64_t near, int64_t uniform,
-                                          double jitter, double sigma, int64_t seed,
-                                          int64_t step) {
+                                          double jitter, double sigma, int64_t seed, int64_t step) {
   const uint32_t key = mix(mix(static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)),
                            static_cast<uint32_t>(step));
   return {surface, near, uniform, static_cast<float>(jitter), static_cast<float>(sigma), key};

@@ -9,10 +9,10 @@ namespace fields {
 
 // Numbers of a group of triangles, seen from far away.
 enum MomentRow {
-  kCentre = 0,   // of its area; 3 numbers
-  kNear2 = 3,    // squared distance within which the series does not hold
-  kDipole = 4,   // sum of areas times normals; 3 numbers
-  kMoment = 7,   // of areas times (centroid - centre) times normal: xx, yy, zz, xy, xz, yz
+  kCentre = 0,  // of its area; 3 numbers
+  kNear2 = 3,   // squared distance within which the series does not hold
+  kDipole = 4,  // sum of areas times normals; 3 numbers
+  kMoment = 7,  // of areas times (centroid - centre) times normal: xx, yy, zz, xy, xz, yz
   kMomentRows = 13,
 };
 constexpr double kNearRadii = 2.0;  // in radii of the group: 2 as the paper has it
@@ -43,8 +43,12 @@ FIELDS_HD V triangle_winding(const Row& row, V px, V py, V pz) {
   const V to_c = sqrt(fma(gx, gx, fma(gy, gy, z2)));
   const V ab = yz - p.x * bx, bc = fma(bx, gx, z2) - p.y * gy, ca = z2 - p.x * gx - p.y * gy;
   const V volume = -(p.z * b * cy);
-  const V scale = fma(to_a * to_b, to_c, fma(ab, to_c, fma(bc, to_a, ca * to_b)));
-  return arctangent(volume, scale) * splat<V>(0.15915494f);
+  // A little more than rounding takes: beside a sliver nothing but that would be left of it.
+  const V product = to_a * to_b * to_c * splat<V>(1.0000005f);
+  const V scale = product + fma(ab, to_c, fma(bc, to_a, ca * to_b));
+  // In its plane: none from outside, and from on it half on either side.
+  const V angle = select(volume != splat<V>(0), arctangent(volume, scale), splat<V>(0));
+  return angle * splat<V>(0.15915494f);
 }
 
 // The series; `near` says where it does not hold.

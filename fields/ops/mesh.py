@@ -97,7 +97,7 @@ def build_bvh(vertices: Tensor, faces: Tensor) -> Bvh:
     low, high = faces.aminmax()
     check(
         int(low) >= 0 and int(high) < vertices.shape[0],
-        f"faces must name vertices from 0 to {vertices.shape[0] - 1}, got {int(low)} to {int(high)}",
+        f"faces must name vertices from 0 to {len(vertices) - 1}, got {int(low)} to {int(high)}",
     )
     tensors = _ops.build_bvh(vertices, faces.to("cpu", torch.int32).contiguous())
     bvh = Bvh(*tensors, total_area=float(tensors[8][-1]))
