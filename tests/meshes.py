@@ -87,7 +87,8 @@ def read(name):
     """A mesh of FIELDS_DATA, welded and scaled into the cube."""
     import trimesh
 
-    mesh = trimesh.load(FOLDER / name, process=False, force="mesh")
+    mesh = trimesh.load_mesh(FOLDER / name, process=False)
+    assert isinstance(mesh, trimesh.Trimesh)
     mesh.merge_vertices(merge_tex=True, merge_norm=True)
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)
     vertices = (mesh.vertices - (low + high) / 2) * (0.9 / (high - low).max()) + 0.5

@@ -14,7 +14,7 @@ from fields.bench.timing import ROUNDS, interleave, ratios, seconds_per_call, sp
 OPEN3D = "open3d"
 RAYS = 3  # of which open3d's sign takes the majority: one alone is wrong where it meets a side
 POINTS = 20_000
-PLACES = {
+PLACES: dict[str, dict[str, Any]] = {
     "on the surface": {"surface": 1, "near": 0, "uniform": 0},
     "near the surface": {"surface": 0, "near": 1, "uniform": 0},
     "in the cube": {"surface": 0, "near": 0, "uniform": 1},
@@ -77,7 +77,7 @@ def _open3d_scene(vertices: Tensor, faces: Tensor) -> tuple[Any, str]:
         import open3d
     except (ImportError, OSError) as error:
         return None, f"{type(error).__name__}: {str(error).splitlines()[0]}"
-    scene = open3d.t.geometry.RaycastingScene()
+    scene: Any = open3d.t.geometry.RaycastingScene()
     scene.add_triangles(vertices.numpy(), faces.numpy().astype(np.uint32))
     return scene, ""
 
