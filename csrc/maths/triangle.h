@@ -105,7 +105,10 @@ FIELDS_HD NearestOnTriangle nearest_on_triangle(const float* corners, const floa
     best.region = kFace;
     return best;
   }
-  best.distance2 = INFINITY;
+  // From corner a, which NaN leaves standing.
+  best.distance2 = dot3(from[0], from[0]);
+  for (int d = 0; d < 3; ++d) best.offset[d] = from[0][d];
+  best.region = kCorner;
   for (int i = 0; i < 3; ++i) {
     const double length2 = dot3(side[i], side[i]), reach = dot3(side[i], from[i]);
     const double t = reach <= 0 ? 0.0 : reach >= length2 ? 1.0 : reach / length2;
