@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import trimesh
+import trimesh.exchange.gltf
 from PIL import Image
 from shape_files import off, sphere
 
@@ -16,7 +17,7 @@ def test_a_mesh_of_any_format_is_closed_and_where_it_was(tmp_path, suffix):
     path = tmp_path / f"ball.{suffix}"
     mesh = trimesh.Trimesh(*BALL, process=False)
     if suffix == "gltf":
-        for name, data in mesh.export(file_type="gltf").items():
+        for name, data in trimesh.exchange.gltf.export_gltf(mesh.scene()).items():
             (tmp_path / name).write_bytes(data)
         path = tmp_path / "model.gltf"
     else:
@@ -66,6 +67,7 @@ def test_a_texture_becomes_colours_of_vertices(tmp_path):
         "vt 0.2 0.5\nvt 0.8 0.5\nvt 0.2 0.6\nf 1/1 2/2 3/3\n"
     )
     shape = read_shape(tmp_path / "m.obj")
+    assert shape.colours is not None
     left, right = shape.colours[shape.vertices[:, 0].argsort(kind="stable")][[0, 2]]
     assert left.tolist() == [250, 10, 20] and right.tolist() == [30, 200, 40]
 

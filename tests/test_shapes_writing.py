@@ -73,8 +73,8 @@ def test_colours_of_a_glb_are_linear_in_16_bits(tmp_path):
 def test_colours_come_back(tmp_path, suffix):
     colours = np.tile(np.array([200, 100, 60], np.uint8), (len(BALL[0]), 1))
     write_mesh(tmp_path / f"c.{suffix}", *BALL, BALL[0], colours)
-    read = read_shape(tmp_path / f"c.{suffix}").colours.astype(int)
-    assert np.abs(read - [200, 100, 60]).max() <= 2
+    read = read_shape(tmp_path / f"c.{suffix}").colours
+    assert read is not None and (read == [200, 100, 60]).all()
 
 
 def test_what_cannot_be_written(tmp_path):

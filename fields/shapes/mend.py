@@ -61,13 +61,12 @@ def mend_points(
     """
     notes: list[str] = []
     points = np.asarray(points, np.float64)
-    sound = np.isfinite(points).all(1)
+    sound = np.all(np.isfinite(points), axis=1)
     if normals is not None:
-        normals = np.asarray(normals, np.float64)
         lengths = np.linalg.norm(normals, axis=1, keepdims=True)
         with np.errstate(invalid="ignore", divide="ignore"):
-            normals = normals / lengths
-        sound &= np.isfinite(normals).all(1)
+            normals = np.asarray(normals, np.float64) / lengths
+        sound &= np.all(np.isfinite(normals), axis=1)
     bad = len(points) - int(sound.sum())
     if bad > _FEW * len(points):
         raise Broken(
@@ -104,10 +103,10 @@ def unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _without_bad_vertices(vertices: np.ndarray, faces: np.ndarray, notes: list[str]) -> np.ndarray:
-    finite = np.isfinite(vertices).all(1)
+    finite = np.all(np.isfinite(vertices), axis=1)
     if finite.all():
         return faces
-    sound = finite[faces].all(1)
+    sound = np.all(finite[faces], axis=1)
     bad = len(faces) - int(sound.sum())
     if bad > _FEW * len(faces):
         count = int((~finite).sum())
@@ -152,7 +151,8 @@ def _without_copies(faces: np.ndarray, notes: list[str]) -> np.ndarray:
     first, kind = unique_rows(np.sort(faces, axis=1))
     if len(first) == len(faces):
         return faces
-    single = first[np.bincount(kind) % 2 == 1]
+    counts = np.bincount(kind)
+    single = first[counts % 2 == 1]
     if len(single) < len(first) and len(single) and is_even(faces[single]):
         gone = len(faces) - len(single)
         notes.append(f"{_number(gone, 'face')} dropped: they lie on each other inside the solid")

@@ -89,8 +89,7 @@ def _within(corners: np.ndarray, starts: np.ndarray) -> np.ndarray | None:
         return None
     low = np.minimum.reduceat(corners.min(1), starts)
     high = np.maximum.reduceat(corners.max(1), starts)
-    touch = ((low[:, None] <= high) & (high[:, None] >= low)).all(2)
-    np.fill_diagonal(touch, False)
+    touch = ((low[:, None] <= high) & (high[:, None] >= low)).all(2) & ~np.eye(number, dtype=bool)
     ends = np.append(starts[1:], len(corners))
     if _PROBES * int((touch @ (ends - starts)).sum()) > _MAX_ANGLES:
         return None

@@ -1,6 +1,6 @@
 """Reads a mesh or a point cloud, whatever its format; every failure is one line."""
 
-from dataclasses import replace
+import os
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -17,6 +17,24 @@ from fields.shapes.shape import Broken, Shape
 _POINTS = {"npy": points.read_npy, "xyz": points.read_xyz, "pcd": points.read_pcd}
 _GLTF = ("glb", "gltf")
 _STAND_IN = (2, 2)  # of the grey picture that trimesh puts where a texture is missing
+
+
+class Placed(NamedTuple):
+    """A part as trimesh has it, and the [4, 4] matrix of its place."""
+
+    part: Any
+    matrix: np.ndarray
+
+    def vertices(self) -> np.ndarray:
+        """[V, 3] float64 in the scene."""
+        return (
+            np.asarray(self.part.vertices, np.float64) @ self.matrix[:3, :3].T + self.matrix[:3, 3]
+        )
+
+    def faces(self) -> np.ndarray:
+        """[F, 3] int64; a mirror turns them around, and they are turned back."""
+        faces = np.asarray(self.part.faces, np.int64)
+        return faces[:, ::-1] if np.linalg.det(self.matrix[:3, :3]) < 0 else faces
 
 
 class Parts(NamedTuple):
@@ -66,8 +84,8 @@ def _read(file: BinaryIO, path) -> Shape:
         return mend_points(stem(path), *_POINTS[format_](file, path))
     if format_ == "ply":
         loaded = _with_trimesh(file, path, format_)
-        if not any(len(part.faces) for part in loaded if hasattr(part, "faces")):
-            return mend_points(stem(path), *points.from_trimesh(loaded))
+        if not any(len(getattr(placed.part, "faces", ())) for placed in loaded):
+            return mend_points(stem(path), *points.from_trimesh([p.part for p in loaded]))
     else:
         loaded = _with_trimesh(file, path, format_)
     parts = _joined(loaded, linear=format_ in _GLTF)
@@ -90,29 +108,26 @@ def _not_a_shape(file: BinaryIO, path) -> str:
     return f"is no shape that is known here; {READ_FORMATS}"
 
 
-def _with_trimesh(file: BinaryIO, path, format_: str) -> list[Any]:
-    """The parts of a file, moved to their places in its scene."""
-    import os
-
+def _with_trimesh(file: BinaryIO, path, format_: str) -> list[Placed]:
+    """The parts of a file and their places in its scene, one for each time that they are there."""
     import trimesh
+    from trimesh.resolvers import FilePathResolver
 
-    resolver = trimesh.resolvers.FilePathResolver(os.fsdecode(path))
-    loaded = trimesh.load_scene(file, file_type=format_, resolver=resolver, process=False)
-    return list(loaded.dump())
+    resolver = FilePathResolver(os.fsdecode(path))
+    scene = trimesh.load_scene(file, file_type=format_, resolver=resolver, process=False)
+    placed = [scene.graph[node] for node in scene.graph.nodes_geometry]
+    return [Placed(scene.geometry[name], np.asarray(matrix)) for matrix, name in placed]
 
 
-def _joined(loaded: list[Any], *, linear: bool) -> Parts:
+def _joined(loaded: list[Placed], *, linear: bool) -> Parts:
     """All meshes as one, with colours if any has them; raises Broken if there is no face."""
-    meshes = [part for part in loaded if getattr(part, "faces", None) is not None]
-    meshes = [mesh for mesh in meshes if len(mesh.faces)]
+    meshes = [placed for placed in loaded if len(getattr(placed.part, "faces", ()))]
     if not meshes:
         raise Broken("has no faces; points alone are read from PLY, PCD, XYZ and NPY")
-    vertices = [np.asarray(mesh.vertices, np.float64) for mesh in meshes]
+    vertices = [mesh.vertices() for mesh in meshes]
     starts = np.cumsum([0, *map(len, vertices[:-1])])
-    faces = [
-        np.asarray(mesh.faces, np.int64) + start for mesh, start in zip(meshes, starts, strict=True)
-    ]
-    found = [_colours(mesh, linear) for mesh in meshes]
+    faces = [mesh.faces() + start for mesh, start in zip(meshes, starts, strict=True)]
+    found = [_colours(mesh.part, linear) for mesh in meshes]
     colours = None
     if any(colour is not None for colour in found):
         colours = np.concatenate(

@@ -125,15 +125,17 @@ def _float32_error(vertices: np.ndarray) -> float:
 def _with_trimesh(format_: str, vertices, faces, normals, colours) -> bytes:
     """OBJ and STL."""
     import trimesh
+    from trimesh.exchange.obj import export_obj
+    from trimesh.exchange.stl import export_stl
 
     mesh = trimesh.Trimesh(
         vertices, faces, vertex_normals=normals, vertex_colors=colours, process=False
     )
     if format_ == "stl":
-        return trimesh.exchange.stl.export_stl(mesh)
+        return export_stl(mesh)
     side = float(np.ptp(vertices, axis=0).max()) or 1.0
     digits = max(0, 8 - math.floor(math.log10(side)))
-    text = trimesh.exchange.obj.export_obj(
+    text = export_obj(
         mesh,
         include_normals=normals is not None,
         include_color=colours is not None,
