@@ -66,7 +66,7 @@ def mend_points(
         lengths = np.linalg.norm(normals, axis=1, keepdims=True)
         with np.errstate(invalid="ignore", divide="ignore"):
             normals = np.asarray(normals, np.float64) / lengths
-        sound &= np.all(np.isfinite(normals), axis=1)
+        sound &= np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)
     bad = len(points) - int(sound.sum())
     if bad > _FEW * len(points):
         raise Broken(
