@@ -34,6 +34,10 @@ class SettingError(FieldsError):
         return text
 
 
+class NoSurface(FieldsError):
+    """A field has no surface at the level that was asked for."""
+
+
 class MissingLibrary(FieldsError):
     """What was asked for needs a library that is not installed, or does not load."""
 

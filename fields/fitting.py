@@ -272,9 +272,9 @@ def _announcement(
         yield str(begin.found)
     threads = f"{facts['threads']} thread{'s' if facts['threads'] != 1 else ''}"
     where = f"{threads}, {facts['kernels']}" if facts["device"] == "cpu" else "cuda"
-    since = ""
+    since, stop = "", begin.plan.stop.described(signal.unit or " IoU")
     if begin.held:
         at = begin.held.standing
         since = f"from step {at.step:,} ({at.seconds:.1f} s) "
-    yield from begin.held.notes if begin.held else ()
-    yield f"{since}until {begin.plan.stop} ({where}) -> {shown(begin.place.path)}"
+    yield from begin.held.notes if begin.held else signal.notes
+    yield f"{since}until {stop} ({where}) -> {shown(begin.place.path)}"

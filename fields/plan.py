@@ -44,10 +44,11 @@ class Stop:
         by_seconds = seconds / self.seconds if self.seconds else 0.0
         return max(by_steps, by_seconds)
 
-    def __str__(self) -> str:
+    def described(self, unit: str = " dB") -> str:
+        """In words; `unit` is that of the target."""
         parts = [f"{self.steps:,} steps"] if self.steps else []
         parts += [f"{self.seconds:g} s"] if self.seconds else []
-        parts += [f"{self.target:g} dB"] if self.target else []
+        parts += [f"{self.target:g}{unit}"] if self.target else []
         return " or ".join(parts)
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from fields.errors import FieldsError
+from fields.errors import FieldsError, MissingLibrary
 from fields.shapes import read_shape
+from fields.shapes.with_open3d import open3d_for
 
 
 def sphere(radius=1.0, centre=(0, 0, 0), rounds=2, inward=False):
@@ -45,3 +46,11 @@ def volume(vertices, faces):
     """Signed volume of a closed mesh, positive if its normals point outward."""
     a, b, c = vertices[faces].transpose(1, 0, 2)
     return float((a * np.cross(b, c)).sum() / 6)
+
+
+def open3d():
+    """The module; a test that needs it is skipped where it cannot be had."""
+    try:
+        return open3d_for("the test")
+    except MissingLibrary as error:
+        pytest.skip(str(error), allow_module_level=True)

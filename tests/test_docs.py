@@ -42,6 +42,7 @@ def place(tmp_path, monkeypatch):
     """A folder with the small pictures that the documents name; fits without an end are short."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plan, "DEFAULT_SECONDS", 0.3)
+    monkeypatch.setattr(plan, "SHAPE_SECONDS", 1.0)
     write_picture("image.png", picture(48, 64))
     write_picture("lights.exr", picture(32, 32, dtype=np.float16))
 

@@ -16,7 +16,24 @@ from fields.cli import main
 from fields.runs import ShapeRun, VolumeRun
 from fields.shapes import Shape, Volume
 
-SMALL = {"num_levels": 4, "log2_table_size": 11, "growth": 1.5, "width": 16, "batch": 1024}
+SMALL = {"num_levels": 4, "log2_table_size": 12, "growth": 1.5, "width": 16, "batch": 2048}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse():
+    """Meshes, previews and scores that take a moment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fields.runs.shape.RESOLUTION", 48)
+        patch.setattr("fields.runs.shape.PREVIEW", (64, 64))
+        patch.setattr("fields.shapes.scores.POINTS", 3000)
+        yield
+
+
+def fit(source, **options):
+    """A run of a shape."""
+    run = fields.fit(source, **options)
+    assert isinstance(run, ShapeRun)
+    return run
 
 
 def torus(scale=1.0, offset=(0.0, 0.0, 0.0)):
@@ -47,15 +64,15 @@ def volume():
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory):
+def fitted(tmp_path_factory, coarse):
     """A torus a thousandth of its size, far from the origin."""
     out = tmp_path_factory.mktemp("shapes") / "torus"
-    return fields.fit(torus(1e-3, (1e5, -2e5, 0.0)), out=out, steps=150, **SMALL)
+    return fit(torus(1e-3, (1e5, -2e5, 0.0)), out=out, steps=250, **SMALL)
 
 
 def test_a_closed_mesh_is_stored_as_its_signed_distance(fitted):
     assert isinstance(fitted, ShapeRun) and fitted.stores == "sdf"
-    assert fitted.metrics["model"] == "hashgrid" and fitted.metrics["steps"] == 150
+    assert fitted.metrics["model"] == "hashgrid" and fitted.metrics["steps"] == 250
     assert (fitted.path / "preview.png").stat().st_size > 1000
     assert fitted.metrics["iou"] > 0.93
 
@@ -64,7 +81,7 @@ def test_a_loaded_field_is_asked_in_units_of_the_source(fitted):
     run = fields.load(fitted.path)
     assert isinstance(run, ShapeRun)
     middle = np.array([1e5 + 0.5e-3, -2e5 + 0.5e-3, 0.5e-3])  # of the hole
-    tube = middle + [0.3e-3, 0, 0]
+    tube = middle + np.array([0.3e-3, 0, 0])
     inside, hole = run.sdf(np.stack([tube, middle]))
     assert inside == pytest.approx(-1e-4, abs=2e-5) and hole == pytest.approx(2e-4, abs=2e-5)
     assert np.allclose(run.field.sdf(tube[None]), inside)  # the field alone knows its units
@@ -114,14 +131,14 @@ def test_truncated_distances_go_no_further(tmp_path):
 
 
 def test_an_open_mesh_gets_no_sign_unless_it_is_asked_for(tmp_path):
-    run = fields.fit(sheet(), out=tmp_path / "run", steps=150, **SMALL)
+    run = fit(sheet(), out=tmp_path / "run", steps=150, **SMALL)
     assert run.stores == "udf"
     with torch.no_grad():
         assert run.field(torch.rand(500, 3)).min() > -0.02
     for options in ({"stores": "sdf"}, {"sign": "pseudonormal"}):
         with pytest.raises(FieldsError, match="sheet is open"):
             fields.fit(sheet(), out=tmp_path / "no", steps=1, **options, **SMALL)
-    signed = fields.fit(sheet(), out=tmp_path / "signed", steps=5, sign="winding", **SMALL)
+    signed = fit(sheet(), out=tmp_path / "signed", steps=5, sign="winding", **SMALL)
     assert signed.stores == "sdf"
 
 
@@ -136,7 +153,7 @@ def test_a_target_is_the_iou(tmp_path):
 
 def test_points_with_normals_become_a_distance(tmp_path):
     cloud = points()
-    run = fields.fit(cloud, out=tmp_path / "run", steps=300, **{**SMALL, "batch": 2048})
+    run = fit(cloud, out=tmp_path / "run", steps=300, **{**SMALL, "batch": 2048})
     coords = torch.rand(2000, 3)
     from fields.twice import values_and_gradient
 
@@ -204,7 +221,7 @@ def test_the_commands_on_a_mesh_file(tmp_path, capsys, monkeypatch):
     shape = torus()
     trimesh.Trimesh(shape.vertices, shape.faces, process=False).export("torus.obj")
     small = [w for k, v in SMALL.items() for w in (f"--{k.replace('_', '-')}", v)]
-    status, out, _ = run_command(capsys, "fit", "torus.obj", "--steps", 60, "--json", *small)
+    status, out, _ = run_command(capsys, "fit", "torus.obj", "--steps", 250, "--json", *small)
     assert status == 0 and json.loads(out)["model"] == "hashgrid"
     run = "runs/torus-hashgrid"
     assert run_command(capsys, "mesh", run, "-o", "a.glb", "--resolution", 48)[0] == 0

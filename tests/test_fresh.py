@@ -174,6 +174,16 @@ def test_the_frequency_of_a_siren_is_found_in_its_picture(omega):
     assert found.distance(found.chosen) == min(found.distances)
 
 
+def test_the_frequency_of_a_field_of_space_is_found_in_its_slices():
+    field = catalogue.build(SirenConfig(1, 3, seed=99, omega=90.0, width=64))
+    plane = untrained.grid(2, 96, torch.device("cpu"))
+    with torch.no_grad():
+        slices = [field(torch.nn.functional.pad(plane, (0, 1), value=z)) for z in (0.3, 0.5, 0.8)]
+    target = torch.cat(slices, 1).reshape(96, 96, 3)
+    found = search(target, SirenConfig(1, 3, width=64))
+    assert abs(found.chosen - 90) <= 10 and found.seconds < 30
+
+
 @pytest.mark.parametrize("kind", [SirenConfig, FinerConfig, FourierConfig])
 def test_a_search_is_a_pure_function(kind):
     config = kind(1, seed=3, **SMALL)

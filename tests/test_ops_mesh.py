@@ -6,6 +6,7 @@ import meshes
 import numpy as np
 import pytest
 import reference_mesh
+import shape_files
 import torch
 
 from fields import ops
@@ -219,10 +220,7 @@ def test_ops_are_registered_as_torch_wants_and_compile():
 @meshes.NEEDS_MESHES
 @pytest.mark.parametrize("name", ["bunny.off", "armadillo.off", "fandisk.obj", "spot.obj"])
 def test_distances_and_signs_are_those_of_open3d(name):
-    try:
-        import open3d
-    except (ImportError, OSError) as error:
-        pytest.skip(f"open3d cannot be loaded: {error}")
+    open3d = shape_files.open3d()
     vertices, faces = meshes.read(name)
     bvh = ops.build_bvh(vertices, faces)
     points, distances = ops.sample_shape(bvh, 20_000, 0, 0)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import shape_files
 import trimesh
 import trimesh.exchange.gltf
 from PIL import Image
@@ -91,7 +92,7 @@ def test_points_with_normals_or_colours(tmp_path):
 
 
 def test_a_pcd_by_open3d(tmp_path):
-    pytest.importorskip("open3d", exc_type=ImportError)
+    shape_files.open3d()
     (tmp_path / "p.pcd").write_text(
         "# .PCD v0.7\nVERSION 0.7\nFIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1\nWIDTH 2\n"
         "HEIGHT 1\nVIEWPOINT 0 0 0 1 0 0 0\nPOINTS 2\nDATA ascii\n0 0 0\n1 2 3\n"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shape_files
 import torch
 from shape_files import sphere
 
@@ -12,7 +13,7 @@ from fields.shapes import Shape, ShapeSpace, read_shape
 from fields.shapes.mend import mend
 from fields.shapes.scores import score_shape
 
-pytest.importorskip("open3d", exc_type=ImportError)
+shape_files.open3d()
 
 BALL = mend("ball", *sphere(rounds=5))
 

@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+import shape_files
 import trimesh
 from shape_files import sphere
 
@@ -92,7 +93,7 @@ def test_what_cannot_be_written(tmp_path):
 
 
 def test_fewer_faces():
-    pytest.importorskip("open3d", exc_type=ImportError)
+    shape_files.open3d()
     vertices, faces = decimate(*sphere(rounds=4), 500)
     assert 400 <= len(faces) <= 500
     assert np.abs(np.linalg.norm(vertices, axis=1) - 1).max() < 0.05

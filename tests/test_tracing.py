@@ -86,17 +86,15 @@ def test_a_drawing_can_be_stopped():
 def test_cameras_of_a_file(tmp_path):
     pose = cameras.around(np.zeros(3), 1.0, (8, 8), azimuth=77).cam_to_world
     path = tmp_path / "path.json"
-    path.write_text(
-        json.dumps({"camera_path": [{"camera_to_world": pose.ravel().tolist(), "fov": 50}]})
-    )
+    views = [{"camera_to_world": pose.ravel().tolist(), "fov": 50}]
+    path.write_text(json.dumps({"camera_path": views}))
     (camera,) = cameras.read(path, (80, 60))
     assert np.allclose(camera.cam_to_world, pose)
     assert camera.focal == pytest.approx(30 / math.tan(math.radians(25)))
     frames = {"camera_angle_x": 0.8, "frames": [{"transform_matrix": pose.tolist()}] * 2}
     path.write_text(json.dumps(frames))
-    assert [c.focal for c in cameras.read(path, (80, 60))] == [
-        pytest.approx(40 / math.tan(0.4))
-    ] * 2
+    found = [camera.focal for camera in cameras.read(path, (80, 60))]
+    assert found == [pytest.approx(40 / math.tan(0.4))] * 2
     for wrong in ("{", "[]", "{}", '{"frames": [{"transform_matrix": [[1, 2], [3, 4]]}]}'):
         path.write_text(wrong)
         with pytest.raises(FieldsError, match=r"path\.json"):

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from fields import ops
 from fields.bench.timing import ROUNDS, interleave, ratios, seconds_per_call, spread
+from fields.errors import MissingLibrary
+from fields.shapes.with_open3d import open3d_for
 
 OPEN3D = "open3d"
 RAYS = 3  # of which open3d's sign takes the majority: one alone is wrong where it meets a side
@@ -19,6 +21,25 @@ PLACES: dict[str, dict[str, Any]] = {
     "near the surface": {"surface": 0, "near": 1, "uniform": 0},
     "in the cube": {"surface": 0, "near": 0, "uniform": 1},
 }
+
+
+def bumpy_ball(rows: int) -> tuple[Tensor, Tensor]:
+    """Vertices and faces of a ball with bumps, closed; 2 rows (rows - 2) faces."""
+    polar = torch.linspace(0, torch.pi, rows, dtype=torch.float64)[1:-1, None]
+    azimuth = torch.arange(rows, dtype=torch.float64) * (2 * torch.pi / rows)
+    radius = 0.38 + 0.05 * torch.sin(6 * azimuth) * torch.sin(polar) ** 3 * torch.sin(5 * polar)
+    flat = radius * torch.sin(polar)
+    ring = [flat * torch.cos(azimuth), flat * torch.sin(azimuth), radius * torch.cos(polar)]
+    poles = torch.tensor([[0.0, 0.0, 0.38], [0.0, 0.0, -0.38]], dtype=torch.float64)
+    vertices = 0.5 + torch.cat([torch.stack(ring, -1).reshape(-1, 3), poles])
+    first = torch.arange((rows - 3) * rows).view(-1, rows)
+    right = first.roll(-1, 1)
+    sides = [[first, first + rows, right], [right, first + rows, right + rows]]
+    top, last = torch.arange(rows), torch.arange(rows) + (rows - 3) * rows
+    north, south = torch.full((rows,), len(vertices) - 2), torch.full((rows,), len(vertices) - 1)
+    caps = [[north, top, top.roll(-1)], [south, last.roll(-1), last]]
+    faces = [torch.stack([c.reshape(-1) for c in face], 1) for face in (*sides, *caps)]
+    return vertices.float(), torch.cat(faces)
 
 
 def rows(
@@ -74,9 +95,9 @@ def rows(
 def _open3d_scene(vertices: Tensor, faces: Tensor) -> tuple[Any, str]:
     """Or None, and why."""
     try:
-        import open3d
-    except (ImportError, OSError) as error:
-        return None, f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        open3d = open3d_for("the comparison")
+    except MissingLibrary as error:
+        return None, str(error)
     scene: Any = open3d.t.geometry.RaycastingScene()
     scene.add_triangles(vertices.numpy(), faces.numpy().astype(np.uint32))
     return scene, ""

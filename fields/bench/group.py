@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fields import device
-from fields.bench import cam_contest, machine, network_contest, rbf_contest
+from fields.bench import cam_contest, closest_contest, machine, network_contest, rbf_contest
 from fields.bench.contest import Contest, Engine
 from fields.bench.field_work import FieldWork
 from fields.bench.grid_contest import Rows, against_compile, infer_rows, train_rows
@@ -68,9 +68,13 @@ GROUPS = {
 
 def measure(name: str, *, rounds: int, threads: int | None, quick: bool) -> dict[str, Any]:
     """{"machine", "rows"} of the group of that name."""
-    group = GROUPS[name]
     with device.threads(threads) as count:
         about = machine.describe(count)
+        if name == "closest":
+            mesh = closest_contest.bumpy_ball(20 if quick else 200)
+            found = closest_contest.rows("bumpy ball", *mesh, rounds=rounds, quick=quick)
+            return {"machine": about, "rows": found}
+        group = GROUPS[name]
         work = group.small() if quick else group.work
         contest = Contest(work, group.own, rounds=rounds, quick=quick)
         return {"machine": about, "rows": group.rows(contest, count)}

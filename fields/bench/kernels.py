@@ -33,6 +33,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "cam": {},
     "cam-small": {},
     "rbf": {},
+    "closest": {},
     "avx2": {"FIELDS_CPU": "avx2"},
     "all-avx2": {"FIELDS_CPU": "avx2", **HELD_TO_AVX2},
 }

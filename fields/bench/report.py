@@ -14,6 +14,9 @@ KERNEL_COLUMNS = {
     "times_compile": ("x compile", 1),
     "times_eager": ("x eager", 1),
     "times_drjit": ("x drjit", 1),
+    "queries_per_second": ("M queries/s", 1e-6),
+    "draws_per_second": ("M drawn with distance/s", 1e-6),
+    "times_open3d": ("x open3d", 1),
     "share_of_peak": ("% of peak", 100),
 }
 KERNEL_NOTES = {

@@ -12,6 +12,7 @@ BENCHMARKS = {
     "cam": "what coordinate-aware modulation adds to a Fourier network, and by what",
     "models": "every model at one number of parameters: PSNR at equal steps and at equal seconds",
     "rbf": "Gaussian kernels, MLPs and a linear layer behind the same grid",
+    "shapes": "meshes by models: how close the fields are after some seconds",
     "image": "seconds to 30, 35 and 40 dB, over pictures and seeds",
 }
 

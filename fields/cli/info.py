@@ -34,6 +34,8 @@ def main(arguments: Sequence[str], started: float) -> None:
             lines["training"] = f"{known['seconds']:.2f} s on {plain(str(known.get('device')))}"
         if isinstance(known.get("psnr"), (int, float)):
             lines["psnr"] = f"{known['psnr']:.2f} dB"
+        if isinstance(known.get("iou"), (int, float)):
+            lines["iou"] = f"{known['iou']:.4f}"
         if "source" in known:
             lines["source"] = plain(str(known["source"]))
     elif run.path.is_dir():

@@ -124,8 +124,10 @@ def check(parsed: argparse.Namespace) -> None:
         raise FieldsError(f"--orbit must be from 1 to 10,000, got {parsed.orbit}")
     if parsed.fps is not None and not 0 < parsed.fps <= 240:
         raise FieldsError(f"--fps must be more than 0 and at most 240, got {parsed.fps:g}")
-    if parsed.camera and parsed.orbit:
-        raise FieldsError("--camera and --orbit both say where to look from; give one")
+    ways = ("camera", "orbit", "azimuth" if parsed.azimuth is not None else "elevation")
+    given = [flag(name) for name in ways if getattr(parsed, name) is not None]
+    if len(given) > 1:
+        raise FieldsError(f"{given[0]} and {given[1]} both say where to look from; give one")
 
 
 def is_film(path: str | Path) -> bool:

@@ -104,7 +104,8 @@ def search(signal: Tensor, config: Config, options: Fresh | None = None) -> Sear
 
     Args:
         signal: [..., C] on an even grid, the axes in the reverse order of the coordinates: a
-            picture [H, W, C], a clip, a volume, a sound. Its scale and offset do not matter.
+            picture [H, W, C], a clip, a volume, a sound; or on a grid of fewer axes, as slices of a
+            shape are. Its scale and offset do not matter.
         config: of the field, with the usual frequency; `config.frequency` names the setting.
         options: by default as published, at less cost (see Fresh).
 
@@ -137,6 +138,7 @@ def search(signal: Tensor, config: Config, options: Fresh | None = None) -> Sear
             bins=bins,
             quadrants=options.quadrants,
             device=signal.device,
+            axes=len(shape),
         )
         asked = _ask(target, candidates, ask, INITIALISATIONS if options.published else FIRST)
         best = min(asked.final, key=lambda i: asked.means[i])  # the first of equals

@@ -23,14 +23,18 @@ def spectra(
     bins: int,
     quadrants: str,
     device: torch.device,
+    axes: int | None = None,
 ) -> Tensor:
     """[candidates, initialisations, bins], each row adding up to one; NaN where an output is even.
 
     Initialisation i has the seed of the configuration plus i, for every candidate alike. The fields
-    are asked at the centres of a grid of `side` cells along every axis.
+    are asked at the centres of a grid of `side` cells along every axis, or along the first `axes`
+    of them in the middle of the others: what slices of a signal are compared with.
     """
     assert config.frequency is not None
-    points = grid(config.dim, side, device)
+    axes = config.dim if axes is None else min(axes, config.dim)
+    points = grid(axes, side, device)
+    points = torch.nn.functional.pad(points, (0, config.dim - axes), value=0.5)
     shape = (len(candidates), len(initialisations), bins)
     result = torch.full(shape, torch.nan, dtype=torch.float64)
     for i, candidate in enumerate(candidates):
@@ -40,7 +44,7 @@ def spectra(
             field = catalogue.build(own).to(device).eval()
             with torch.inference_mode():
                 values = torch.cat([field(part) for part in points.split(MOST_POINTS)])
-            found = spectrum(values.reshape(*[side] * config.dim, -1), bins, quadrants)
+            found = spectrum(values.reshape(*[side] * axes, -1), bins, quadrants)
             if found is not None:
                 result[i, j] = found
     return result

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields.errors import FieldsError
+from fields.errors import FieldsError, NoSurface
 from fields.shapes.asking import Asking
 from fields.shapes.march import Marched, march
 from fields.shapes.polish import polish
@@ -71,7 +71,7 @@ def extract(
     vertices, faces = marched.welded()
     low, high = field.seen
     if not (len(faces) and low < level <= high):
-        raise FieldsError(
+        raise NoSurface(
             f"there is no surface at level {level:g}: the field goes from {low:.3g} to {high:.3g}"
         )
     return polish(field, vertices / resolution, 1 / resolution), faces

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields.errors import FieldsError
+from fields.errors import NoSurface
 from fields.shapes.asking import Asking
 from fields.shapes.extract import check_resolution
 from fields.shapes.orient import make_consistent
@@ -49,7 +49,7 @@ def extract_open(
     distances, slopes = _asked(field, points, size)
     quads, edges, shares = _crossings(points, distances, slopes, size)
     if not len(quads):
-        raise FieldsError(
+        raise NoSurface(
             f"there is no surface: the field is nowhere below {field.seen[0]:.3g}; fit for longer"
         )
     vertices, faces = _dual(quads, edges, shares, resolution)

@@ -1,6 +1,7 @@
 """Reads a mesh or a point cloud, whatever its format; every failure is one line."""
 
 import os
+from dataclasses import replace
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np

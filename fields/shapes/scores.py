@@ -11,7 +11,7 @@ from fields.shapes.shape import Shape
 from fields.shapes.space import LONGEST_SIDE, ShapeSpace
 from fields.shapes.with_open3d import open3d_for
 
-POINTS = 200_000  # of each kind: IoU in the box to 0.0003, at 95 %
+POINTS = 100_000  # of each kind: IoU in the box to 0.0005, at 95 %
 NEAR = 0.01  # of the diagonal: half the thickness of the shell around the surface
 _F_COARSE, _F_FINE = 0.005, 0.001  # of the diagonal
 _CHUNK = 1 << 18

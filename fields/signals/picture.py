@@ -32,6 +32,7 @@ class PictureSignal:
     metric = "psnr"
     unit = " dB"
     dim = 2
+    notes = ()
 
     def __init__(self, picture: Picture, device: torch.device, downscaled: int = 1):
         """`downscaled` says how many times smaller than its file the picture was made."""

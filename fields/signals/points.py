@@ -52,6 +52,10 @@ class PointSignal:
     def name(self) -> str:
         return self.source.name
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.source.notes
+
     def __str__(self) -> str:
         return f"{self.source}, as signed distance"
 

@@ -50,6 +50,10 @@ class ShapeSignal:
         return self.source.name
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        return self.source.notes
+
+    @property
     def sampled(self) -> int:
         """Points of `sampled_score`; 0 where there is no inside to score."""
         return 0 if self.stores == "udf" else SAMPLED

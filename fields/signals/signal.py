@@ -17,6 +17,7 @@ class Signal(Protocol):
         metric, unit: of the score: psnr in " dB", iou in "".
         sampled: samples of `sampled_score`.
         samples_for_fresh: [..., C] on an even grid, whose spectrum FreSh compares.
+        notes: lines for the user, on what was mended.
     """
 
     kind: str
@@ -39,6 +40,9 @@ class Signal(Protocol):
 
     @property
     def samples_for_fresh(self) -> Tensor: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
     def batch(self, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
         """Coordinates [count, D] in [0, 1] and values [count, C]; a pure function."""

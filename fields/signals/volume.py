@@ -34,6 +34,7 @@ class VolumeSignal:
     dim = 3
     channels = 1
     sampled = SAMPLED
+    notes = ()
 
     def __init__(self, volume: Volume, device: torch.device):
         self.source = volume
