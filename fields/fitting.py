@@ -250,12 +250,11 @@ def _check_field(field: nn.Module, signal: Signal) -> None:
     """FieldsError if a module does not map coordinates to the signal's values."""
     field.eval()  # so that no running mean or counter of a module moves
     with torch.no_grad():
-        coords, values = signal.batch(2, 0, 1)
-        shape = list(field(coords).shape)
-    if shape != list(values.shape):
+        shape = list(field(signal.batch(2, 0, 1)[0]).shape)
+    if shape != [2, signal.channels]:
         raise FieldsError(
             f"{type(field).__name__} maps coords [2, {signal.dim}] to {shape}; {signal.name} needs"
-            f" {list(values.shape)}"
+            f" {[2, signal.channels]}"
         )
 
 

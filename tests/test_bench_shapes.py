@@ -65,4 +65,4 @@ def test_the_ball_that_distances_are_timed_on_is_closed():
     vertices, faces = closest_contest.bumpy_ball(12)
     mesh = trimesh.Trimesh(vertices.numpy(), faces.numpy(), process=False)
     assert mesh.is_watertight and mesh.volume > 0 and len(faces) == 2 * 12 * 10
-    assert np.abs(vertices - 0.5).max() < 0.5
+    assert np.abs(vertices.numpy() - 0.5).max() < 0.5
