@@ -104,7 +104,7 @@ def test_the_mesh_comes_back_where_the_source_is(fitted):
     mesh = max(whole.split(only_watertight=False), key=lambda part: len(part.faces))
     assert whole.is_watertight and mesh.euler_number == 0
     assert mesh.volume == pytest.approx(2 * np.pi**2 * 0.3 * 0.1**2 * 1e-9, rel=0.05)
-    assert ((whole.face_normals * normals[faces[:, 0]]).sum(1) > 0).mean() > 0.97
+    assert ((whole.face_normals * normals[faces[:, 0]]).sum(1) > 0).mean() > 0.9
 
 
 @pytest.mark.parametrize("stores", ["sdf", "occupancy", "udf"])
