@@ -95,7 +95,7 @@ class Rbf(nn.Module):
         else:
             self.encoding = _encoding(config)
         sample: Tensor | int = config.features
-        if not config.has_flat_centres:
+        if config.centres == "spread":
             with torch.no_grad():
                 sample = self._features(torch.rand(_SAMPLE, dim, generator=generator))
         self.params = nn.Parameter(init_params(sample, self.rbf, generator))

@@ -1,0 +1,220 @@
+"""The run of a shape: the field asked for distances, turned into a mesh, and drawn."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fields import cameras, folder, tracing
+from fields.cameras import Camera
+from fields.errors import FieldsError, MissingLibrary, NoSurface
+from fields.pictures import png
+from fields.pictures.naming import shown
+from fields.render import device_of
+from fields.runs.run import Run
+from fields.shapes import Shape, ShapeSpace, read_shape
+from fields.shapes.extract import extract
+from fields.shapes.open_surface import extract_open
+from fields.shapes.polish import field_normals
+from fields.signals.shape import NAMES
+
+RESOLUTION = 256  # cells along an axis of the mesh that scores and previews are made of
+PREVIEW = (640, 640)
+Mesh = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+class ShapeRun(Run):
+    """A fitted shape: see Run.
+
+    Attributes:
+        space: from units of the source to the unit cube and back.
+        stores: sdf, udf or occupancy.
+        up: the axis that points up: x, y or z.
+        low, high: [3], corners of the source's box, in its units.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        field: nn.Module,
+        config: dict[str, Any],
+        metrics: dict[str, Any] | None = None,
+        tensors: dict[str, Tensor] | None = None,
+    ):
+        super().__init__(path, field, config, metrics, tensors)
+        signal = config["signal"]
+        try:
+            self.space = ShapeSpace.from_dict(signal["space"])
+            self.stores, self.up = signal["stores"], signal["up"]
+            low, high = (np.asarray(corner, np.float64) for corner in signal["box"])
+        except (KeyError, TypeError, ValueError):
+            raise FieldsError(f"{shown(path)} describes no shape") from None
+        self.low, self.high = low, high
+        # So that a field alone can be asked in the units that the user knows.
+        ask = functools.partial(_distance, self.field, self.space, self.stores)
+        object.__setattr__(self.field, "sdf", ask)
+
+    @property
+    def is_signed(self) -> bool:
+        return self.stores != "udf"
+
+    def sdf(self, points: np.ndarray | Tensor) -> np.ndarray | Tensor:
+        """Distances from the surface, negative inside (of an open shape without a sign), in units
+        of the source.
+
+        Args:
+            points: [..., 3] in those units; within the cube around the shape that was fitted, at
+                whose faces they are held.
+
+        Returns [...], float32: an array for an array, a tensor for a tensor. Of an occupancy it is
+        the logit of being outside, which is no distance.
+        """
+        return _distance(self.field, self.space, self.stores, points)
+
+    def values(self, coords: Tensor) -> Tensor:
+        """Coords [N, 3] in the unit cube -> [N], negative inside, in lengths of the cube."""
+        values = self.field(coords.to(device_of(self.field)))[:, 0]
+        return -values if self.stores == "occupancy" else values
+
+    def mesh(self, resolution: int | None = None, level: float = 0.0, **options: Any) -> Mesh:
+        """The surface as a mesh, in units of the source.
+
+        Args:
+            resolution: cells along each axis of the cube, 8 to 1024; 256 by default.
+            level: distance from the surface, in units of the source; of an occupancy a logit.
+
+        Returns vertices [V, 3] float64, faces [F, 3] int64 and unit normals [V, 3].
+        """
+        resolution = RESOLUTION if resolution is None else resolution
+        if not self.is_signed:
+            if level:
+                raise FieldsError("--level is for signed fields; this one stores no sign")
+            vertices, faces, normals = extract_open(self.values, resolution, **options)
+        else:
+            scale = 1.0 if self.stores == "occupancy" else self.space.scale
+            vertices, faces = extract(
+                self.values,
+                resolution,
+                level=level * scale,
+                is_distance=self.stores == "sdf",
+                **options,
+            )
+            normals = field_normals(self.values, vertices)
+        return self.space.to_source(vertices), faces, normals
+
+    @property
+    def ball(self) -> tuple[np.ndarray, float]:
+        """Centre and radius of a ball around the shape."""
+        return (self.low + self.high) / 2, float(np.linalg.norm(self.high - self.low)) / 2
+
+    def camera(
+        self, size: tuple[int, int] = (800, 800), azimuth: float = 30.0, elevation: float = 20.0
+    ) -> Camera:
+        """One that sees the whole shape; angles in degrees."""
+        centre, radius = self.ball
+        return cameras.around(
+            centre, radius, size, azimuth=azimuth, elevation=elevation, up=self.up
+        )
+
+    def orbit(self, count: int, size: tuple[int, int] = (800, 800)) -> list[Camera]:
+        """`count` cameras once around the shape."""
+        centre, radius = self.ball
+        return cameras.orbit(count, centre, radius, size, up=self.up)
+
+    def render(
+        self,
+        size: tuple[int, int] | None = None,
+        *,
+        camera: Camera | None = None,
+        shading: str = "lit",
+        smooth: int = 2,
+        cancel: Tensor | None = None,
+    ) -> np.ndarray:
+        """Draw the shape by sphere tracing its field.
+
+        Args:
+            size: (width, height) in pixels, 800 x 800 by default, for the usual camera.
+            camera: another view.
+            shading: lit, normals or depth.
+            smooth: rays along an axis of a pixel.
+            cancel: [1]; Cancelled is raised once it is not zero.
+
+        Returns [height, width, 3] uint8.
+        """
+        return tracing.draw(
+            self.tracer(),
+            camera or self.camera(size or (800, 800)),
+            self.space,
+            shading=shading,
+            smooth=smooth,
+            two_sided=not self.is_signed,
+            device=device_of(self.field),
+            cancel=cancel,
+        )
+
+    def tracer(self) -> tracing.Tracer:
+        """How its field is walked through."""
+        if self.stores == "occupancy":
+            return tracing.Tracer(self.values, bound=None, least=1 / 384)
+        if self.stores == "udf":
+            return tracing.Tracer(self.values, near=1.5e-3, least=5e-4)
+        return tracing.Tracer(self.values)
+
+    def png(self, longest: int | None = None) -> bytes:
+        """A view of the shape as a PNG file."""
+        side = min(longest or PREVIEW[0], PREVIEW[0])
+        return png.encode(self.render((side, side)), None)
+
+    def source(self, path: str | os.PathLike | None = None) -> Shape:
+        """The shape that was fitted; by default read from where it was.
+
+        Raises FieldsError if the run does not know where, or it is no longer there.
+        """
+        return read_shape(self._source_path() if path is None else path)
+
+    def scores(self, shape: Shape) -> dict[str, Any]:
+        """How close the field is to a shape; see `score_shape`."""
+        from fields.shapes.scores import score_shape
+
+        vertices, faces, _ = self.mesh()
+        inside = self.values if self.is_signed else None
+        return score_shape(shape, vertices, faces, inside, is_distance=self.stores == "sdf")
+
+    def finish(self, signal: Any, place: folder.RunFolder) -> dict[str, Any]:
+        with place.replacing(folder.PREVIEW) as file:
+            file.write(self.png())
+        try:
+            return self.scores(signal.source)
+        except (MissingLibrary, NoSurface):  # the run is kept; `fields eval` says what is missing
+            return {"iou": signal.score(self.field)} if signal.sampled else {}
+
+    @property
+    def described(self) -> str:
+        return NAMES.get(self.stores, "nothing that is known")
+
+    def __repr__(self) -> str:
+        iou = self.metrics.get("iou")
+        score = f", IoU {iou:.4f}" if iou else ""
+        return f"Run({shown(self.path)!r}: {self.config['model']}, {self.described}{score})"
+
+
+def _distance(
+    field: nn.Module, space: ShapeSpace, stores: str, points: np.ndarray | Tensor
+) -> np.ndarray | Tensor:
+    """See ShapeRun.sdf."""
+    array = points.detach().cpu().numpy() if isinstance(points, Tensor) else np.asarray(points)
+    if array.ndim == 0 or array.shape[-1] != 3:
+        raise FieldsError(f"points must be [..., 3], got {list(array.shape)}")
+    coords = torch.from_numpy(space.to_unit(array).astype(np.float32)).reshape(-1, 3)
+    with torch.inference_mode():
+        parts = [field(part)[:, 0] for part in coords.to(device_of(field)).split(1 << 18)]
+    values = torch.cat(parts).cpu() if parts else torch.zeros(0)
+    values = -values if stores == "occupancy" else values / space.scale
+    values = values.reshape(array.shape[:-1])
+    return values if isinstance(points, Tensor) else values.numpy()
