@@ -13,7 +13,8 @@ enum class Loss : int {
   given = 4      // no loss: the slope itself stands in place of the target
 };
 
-// Of `relative`: in lengths of the unit cube, about the distance at which samples lie near a surface.
+// Of `relative`: in lengths of the unit cube, about the distance at which samples lie near a
+// surface.
 constexpr float kRelativeFloor = 0.01f;
 
 template <class V>
