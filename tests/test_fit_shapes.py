@@ -160,6 +160,8 @@ def test_points_with_normals_become_a_distance(tmp_path):
     noise = np.random.default_rng(0).normal(0, 0.01, (500, 3))
     near = run.space.to_unit(cloud.vertices)[:500] + noise
     coords = torch.from_numpy(near.astype(np.float32))
+    with pytest.raises(FieldsError, match="--truncation needs a mesh; cloud holds points"):
+        fields.fit(cloud, out=tmp_path / "no", steps=1, truncation=0.1, **SMALL)
     length = values_and_gradient(run.field, coords)[1].norm(dim=1)
     assert length.mean().item() == pytest.approx(1, abs=0.25)
     inside, hole = run.sdf(np.array([[0.35, 0, 0], [0.1, 0, 0]]))

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from fields.configs.shape import ShapeOptions
-from fields.errors import FieldsError
+from fields.errors import FieldsError, flag
 from fields.shapes import Shape, ShapeSpace
 from fields.signals.shape import CELLS
+
+_OF_MESHES = ("sign", "surface", "near", "jitter", "truncation", "eikonal")
 
 
 class PointSignal:
@@ -42,6 +44,9 @@ class PointSignal:
             )
         if options.stores not in ("auto", "sdf"):
             raise FieldsError(f"--stores {options.stores} needs a mesh; {shape.name} holds points")
+        for name in _OF_MESHES:
+            if getattr(options, name) != getattr(ShapeOptions(), name):
+                raise FieldsError(f"{flag(name)} needs a mesh; {shape.name} holds points")
         self.source, self.options = shape, options
         self.space = ShapeSpace.around(shape.vertices)
         points = self.space.to_unit(shape.vertices).astype(np.float32)
