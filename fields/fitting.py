@@ -128,8 +128,8 @@ def carry_out(
         if begin.config is not None:
             _check_precision(begin.config.as_dict(), choice.device)
         field = begin.field.to(choice.device)
-        _check_field(field, signal)
         step = choose_step(field, signal, begin.plan, begin.loss)
+        _check_field(field, signal)
         field.train()
         torch.manual_seed(begin.plan.seed)  # for a module that draws numbers of its own
         if begin.held:

@@ -36,12 +36,25 @@ class Group:
     own: Callable[[Any], Engine]
     rows: Callable[[Contest, int], Rows]
 
+    def measure(self, rounds: int, threads: int, quick: bool) -> Rows:
+        work = self.small() if quick else self.work
+        contest = Contest(work, self.own, rounds=rounds, quick=quick)
+        return self.rows(contest, threads)
+
     def small(self) -> Samples:
         """The work for a look whether all runs."""
         work = dataclasses.replace(self.work, batch=1024, points=64 * 64)
         if isinstance(work, Workload):
             return dataclasses.replace(work, log2_table_size=12)
         return work
+
+
+class Distances:
+    """Distances to a mesh, ours and open3d's."""
+
+    def measure(self, rounds: int, threads: int, quick: bool) -> Rows:
+        mesh = closest_contest.bumpy_ball(20 if quick else 200)
+        return closest_contest.rows("bumpy ball", *mesh, rounds=rounds, quick=quick)
 
 
 def _grid(work: Workload, rows: Callable[[Contest, int], Rows]) -> Group:
@@ -52,7 +65,7 @@ def _field(work: FieldWork, rows: Callable[[Contest, int], Rows]) -> Group:
     return Group(work, FieldEngine, rows)
 
 
-GROUPS = {
+GROUPS: dict[str, Group | Distances] = {
     "train": _grid(PICTURE, train_rows),
     "infer": _grid(PICTURE, infer_rows),
     "infer-3d": _grid(SCENE, infer_rows),
@@ -61,6 +74,7 @@ GROUPS = {
     "cam": _field(cam_contest.PUBLISHED, cam_contest.rows),
     "cam-small": _field(cam_contest.SMALL, cam_contest.rows),
     "rbf": _field(rbf_contest.RBF, rbf_contest.rows),
+    "closest": Distances(),
     "avx2": _grid(PICTURE, against_compile("our kernels held to AVX2")),
     "all-avx2": _grid(PICTURE, against_compile("all held to AVX2")),
 }
@@ -70,14 +84,8 @@ def measure(name: str, *, rounds: int, threads: int | None, quick: bool) -> dict
     """{"machine", "rows"} of the group of that name."""
     with device.threads(threads) as count:
         about = machine.describe(count)
-        if name == "closest":
-            mesh = closest_contest.bumpy_ball(20 if quick else 200)
-            found = closest_contest.rows("bumpy ball", *mesh, rounds=rounds, quick=quick)
-            return {"machine": about, "rows": found}
-        group = GROUPS[name]
-        work = group.small() if quick else group.work
-        contest = Contest(work, group.own, rounds=rounds, quick=quick)
-        return {"machine": about, "rows": group.rows(contest, count)}
+        rows = GROUPS[name].measure(rounds, count, quick)
+        return {"machine": about, "rows": rows}
 
 
 if __name__ == "__main__":

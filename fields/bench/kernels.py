@@ -41,6 +41,7 @@ GROUPS: dict[str, dict[str, str]] = {
 SETS = {
     "grid": ("train", "infer", "infer-3d", "mlp", "avx2", "all-avx2"),
     "models": ("siren", "cam", "cam-small", "rbf"),
+    "shapes": ("closest",),
 }
 
 
