@@ -12,6 +12,17 @@ from fields.signals.points import PointSignal
 from fields.signals.shape import ShapeSignal
 from fields.signals.signal import Signal
 from fields.steps import Loss, Step
+from fields.twice import ONCE
+
+
+def check_model(name: str, signal: Signal) -> None:
+    """FieldsError, before anything is computed, where a model cannot be trained as the signal's
+    options ask."""
+    slopes = isinstance(signal, PointSignal) or (
+        isinstance(signal, ShapeSignal) and signal.options.eikonal > 0
+    )
+    if slopes and name == "cam":
+        raise FieldsError(ONCE)
 
 
 def choose_step(field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss) -> Step:

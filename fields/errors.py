@@ -35,7 +35,15 @@ class SettingError(FieldsError):
 
 
 class NoSurface(FieldsError):
-    """A field has no surface at the level that was asked for."""
+    """A field has no surface at the level that was asked for, or none that is worth a mesh.
+
+    Attributes:
+        low, high: its values where it was asked, less nothing; None where that does not matter.
+    """
+
+    def __init__(self, message: str, low: float | None = None, high: float | None = None):
+        super().__init__(message)
+        self.low, self.high = low, high
 
 
 class MissingLibrary(FieldsError):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fields import catalogue, checkpoint, device, folder, ops, progress, resuming, sources
-from fields.choosing import choose_step
+from fields.choosing import check_model, choose_step
 from fields.configs import Config
 from fields.errors import FieldsError
 from fields.folder import RunFolder
@@ -197,6 +197,7 @@ def _new(request: Request, thing: Thing, where: torch.device) -> _Beginning:
     )
     try:
         signal = sources.signal_of(thing, request, where)
+        check_model(request.model_name, signal)
         extra = checkpoint.HEADER_BYTES + sum(t.nbytes for t in signal.tensors().values())
         config = request.config_for(signal, extra)
         found = None

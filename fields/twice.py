@@ -32,6 +32,9 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+ONCE = "cam has no second derivatives; take hashgrid, rbf, siren or finer"
+
+
 def mlp(x: Tensor, params: Tensor, spec: ops.MlpSpec) -> Tensor:
     """As ops.mlp in float32, in plain torch: x [N, inputs] -> [N, channels]."""
     layers = split_params(params, x.shape[1], spec)
@@ -61,7 +64,7 @@ def values_and_gradient(field: nn.Module, coords: Tensor) -> tuple[Tensor, Tenso
     Raises FieldsError for cam, whose modulation is differentiable once.
     """
     if isinstance(field, Cam):
-        raise FieldsError("cam has no second derivatives; take hashgrid, rbf, siren or finer")
+        raise FieldsError(ONCE)
     if isinstance(field, Rbf) and field.config.kernel == "gaussian":
         values, jacobian = field.with_grad(coords)
         return values[:, 0], jacobian[:, 0]

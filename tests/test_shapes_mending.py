@@ -57,7 +57,7 @@ def test_a_face_turned_around_is_turned_back():
     faces = BALL[1].copy()
     faces[[4, 90, 200]] = faces[[4, 90, 200], ::-1]
     shape, notes = mended(BALL[0], faces)
-    assert notes == "3 faces turned around, as their neighbours are"
+    assert notes == "3 faces turned around, as the neighbours are"
     assert np.array_equal(np.sort(shape.faces, 1), np.sort(BALL[1], 1))
     assert volume(shape.vertices, shape.faces) == pytest.approx(volume(*BALL))
 

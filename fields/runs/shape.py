@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,13 @@ class ShapeRun(Run):
             vertices, faces, normals = extract_open(self.values, resolution, **options)
         else:
             scale = 1.0 if self.stores == "occupancy" else self.space.scale
-            vertices, faces = extract(
-                self.values,
-                resolution,
-                level=level * scale,
-                is_distance=self.stores == "sdf",
-                **options,
-            )
+            distance = self.stores == "sdf"
+            try:
+                vertices, faces = extract(
+                    self.values, resolution, level=level * scale, is_distance=distance, **options
+                )
+            except NoSurface as error:
+                raise in_units(error, level, lambda value: value / scale) from None
             normals = field_normals(self.values, vertices)
         return self.space.to_source(vertices), faces, normals
 
@@ -202,6 +203,16 @@ class ShapeRun(Run):
         iou = self.metrics.get("iou")
         score = f", IoU {iou:.4f}" if iou else ""
         return f"Run({shown(self.path)!r}: {self.config['model']}, {self.described}{score})"
+
+
+def in_units(error: NoSurface, level: float, to_source: Callable[[float], float]) -> NoSurface:
+    """The same in units of the source."""
+    if error.low is None or error.high is None:
+        return error
+    low, high = sorted((to_source(error.low), to_source(error.high)))
+    return NoSurface(
+        f"there is no surface at {level:g}; the field goes from {low:.4g} to {high:.4g}"
+    )
 
 
 def _distance(

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from fields import folder
-from fields.errors import FieldsError
+from fields.errors import FieldsError, NoSurface
 from fields.pictures import png
 from fields.pictures.naming import shown
 from fields.render import bands, device_of
 from fields.runs.run import Run
+from fields.runs.shape import in_units
 from fields.shapes import Volume, read_volume
 from fields.shapes.extract import extract
 from fields.shapes.polish import field_normals
@@ -89,7 +90,11 @@ class VolumeRun(Run):
         def below(coords: Tensor) -> Tensor:
             return share - self.field(coords.to(device_of(self.field)))[:, 0]
 
-        vertices, faces = extract(below, resolution, is_distance=False, **options)
+        try:
+            vertices, faces = extract(below, resolution, is_distance=False, **options)
+        except NoSurface as error:
+            asked = low + share * (high - low)
+            raise in_units(error, asked, lambda v: low + (share - v) * (high - low)) from None
         normals = field_normals(below, vertices)
         return vertices * np.asarray(self.shape), faces, normals
 

@@ -72,7 +72,9 @@ def extract(
     low, high = field.seen
     if not (len(faces) and low < level <= high):
         raise NoSurface(
-            f"there is no surface at level {level:g}: the field goes from {low:.3g} to {high:.3g}"
+            f"there is no surface at level {level:g}: the field goes from {low:.3g} to {high:.3g}",
+            low,
+            high,
         )
     return polish(field, vertices / resolution, 1 / resolution), faces
 

@@ -21,7 +21,7 @@ def make_consistent(faces: np.ndarray, notes: list[str]) -> Edges:
     if turned.any():
         faces[turned] = faces[turned][:, ::-1]
         count = int(turned.sum())
-        notes.append(f"{count:,} face{'s' * (count > 1)} turned around, as their neighbours are")
+        notes.append(f"{count:,} face{'s' * (count > 1)} turned around, as the neighbours are")
     return find_edges(faces)
 
 

@@ -6,9 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fields.errors import NoSurface
 from fields.shapes.asking import Asking
 
 SIDE = 2  # cells of the grid along a side of the smallest cell that is looked at
+# Cells that are kept for each that covers a face of the cube: a surface as large as all its faces
+# keeps about 20; a field that has learned little keeps nearly all, and its mesh would take minutes.
+MOST_CELLS = 30
 _COARSEST = 32  # cells along an axis at first, at least
 _PROBES = 1 << 14
 _TAIL = 0.002  # of the probes may be steeper than the bound is taken from
@@ -43,6 +47,11 @@ def refine(field: Asking, resolution: int, bound: float) -> np.ndarray:
     while True:
         kept = _may_hold(field, cells, width, resolution, bound)
         cells = cells[kept]
+        if width == SIDE and len(cells) > MOST_CELLS * (resolution / width) ** 2:
+            raise NoSurface(
+                "the field is too rough for a mesh: its surface would be nearly everywhere; fit for"
+                " longer"
+            )
         if width == SIDE:
             return cells.numpy()
         width //= 2
