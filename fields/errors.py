@@ -38,7 +38,7 @@ class NoSurface(FieldsError):
     """A field has no surface at the level that was asked for, or none that is worth a mesh.
 
     Attributes:
-        low, high: its values where it was asked, less nothing; None where that does not matter.
+        low, high: its least and largest value where it was asked; None where that says nothing.
     """
 
     def __init__(self, message: str, low: float | None = None, high: float | None = None):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fields import catalogue, checkpoint, device, folder, ops, progress, resuming, sources
 from fields.choosing import check_model, choose_step
-from fields.configs import Config
+from fields.configs import Config, ShapeOptions
 from fields.errors import FieldsError
 from fields.folder import RunFolder
 from fields.fresh.options import Fresh
@@ -84,7 +84,7 @@ def fit(
     Returns the run, scored. Raises FieldsError, in one line, for whatever the caller can put right;
     Interrupted, a KeyboardInterrupt, when Ctrl-C or a signal stops it, with what it reached kept.
     """
-    of_source = sources.option_names() & options.keys()
+    of_source = ShapeOptions.names() & options.keys()
     request = Request(
         model=model,
         options={name: value for name, value in options.items() if name not in of_source},

@@ -1,6 +1,5 @@
 """From what a user names to a signal: a picture, a shape or a volume."""
 
-import dataclasses
 import os
 
 import numpy as np
@@ -58,11 +57,6 @@ def signal_of(thing: Thing, request: Request, device: torch.device) -> Signal:
     if request.target is not None and not signal.sampled:
         raise FieldsError(f"--target is the IoU of insides, and {thing.name} has none to compare")
     return signal
-
-
-def option_names() -> set[str]:
-    """Options that belong to a source, not to a model."""
-    return {f.name for f in dataclasses.fields(ShapeOptions)}
 
 
 def source_name(source: str | os.PathLike) -> str:

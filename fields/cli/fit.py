@@ -42,7 +42,7 @@ def _request(arguments: Sequence[str]) -> tuple[Request, str, bool]:
         raise FieldsError(_unknown(parser, unknown, model))
     values = vars(parsed)
     options = {k.partition(":")[2]: values.pop(k) for k in list(values) if k.startswith("option:")}
-    of_source = {item.name for item in settings(ShapeOptions)} & options.keys()
+    of_source = ShapeOptions.names() & options.keys()
     signal_options = {name: options.pop(name) for name in of_source}
     source, as_json = values.pop("source"), values.pop("json")
     fresh = wanted(values)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fields.configs.base import Checked, setting
+from fields.configs.base import Checked, setting, settings
 from fields.errors import SettingError
 
 
@@ -33,6 +33,11 @@ class ShapeOptions(Checked):
     spread: float = setting(1e-2, help="deviation of samples near it", low=1e-5, high=1.0)
     truncation: float = setting(0.0, help="largest distance that is told apart; 0: any", low=0.0)
     eikonal: float = setting(0.0, help="weight of |gradient| = 1", low=0.0, high=1e3)
+
+    @classmethod
+    def names(cls) -> set[str]:
+        """Of all settings."""
+        return {item.name for item in settings(cls)}
 
     def __post_init__(self):
         super().__post_init__()

@@ -2,11 +2,10 @@
 
 import math
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from fields import folder
 from fields.pictures import RelativeSpace, png, quantise, read_picture
@@ -30,18 +29,10 @@ class PictureRun(Run):
         icc: the colour profile of the source, or None.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        field: nn.Module,
-        config: dict[str, Any],
-        metrics: dict[str, Any] | None = None,
-        tensors: dict[str, Tensor] | None = None,
-    ):
-        super().__init__(path, field, config, metrics, tensors)
-        icc = (tensors or {}).get("signal.icc")
+    def _read_signal(self, signal: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        icc = tensors.get("signal.icc")
         self.icc = None if icc is None else bytes(icc.numpy())
-        self.space = PictureSpace.from_dict(config["signal"])
+        self.space = PictureSpace.from_dict(signal)
 
     def render(
         self,

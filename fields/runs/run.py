@@ -40,6 +40,11 @@ class Run:
         self.field = field.eval()
         self.config = config
         self.metrics = metrics or {}
+        self._read_signal(config["signal"], tensors or {})
+
+    def _read_signal(self, signal: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Take what a kind of run needs of the signal that its file describes; FieldsError where
+        that is missing."""
 
     @property
     def kind(self) -> str:

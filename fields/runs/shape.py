@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,22 +39,13 @@ class ShapeRun(Run):
         low, high: [3], corners of the source's box, in its units.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        field: nn.Module,
-        config: dict[str, Any],
-        metrics: dict[str, Any] | None = None,
-        tensors: dict[str, Tensor] | None = None,
-    ):
-        super().__init__(path, field, config, metrics, tensors)
-        signal = config["signal"]
+    def _read_signal(self, signal: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         try:
             self.space = ShapeSpace.from_dict(signal["space"])
             self.stores, self.up = signal["stores"], signal["up"]
             low, high = (np.asarray(corner, np.float64) for corner in signal["box"])
         except (KeyError, TypeError, ValueError):
-            raise FieldsError(f"{shown(path)} describes no shape") from None
+            raise FieldsError(f"{shown(self.path)} describes no shape") from None
         self.low, self.high = low, high
         # So that a field alone can be asked in the units that the user knows.
         ask = functools.partial(_distance, self.field, self.space, self.stores)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,21 +32,13 @@ class VolumeRun(Run):
         window: the values of the source that are 0 and 1 in the field.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        field: nn.Module,
-        config: dict[str, Any],
-        metrics: dict[str, Any] | None = None,
-        tensors: dict[str, Tensor] | None = None,
-    ):
-        super().__init__(path, field, config, metrics, tensors)
+    def _read_signal(self, signal: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         try:
-            x, y, z = config["signal"]["shape"]
-            low, high = config["signal"]["window"]
+            x, y, z = signal["shape"]
+            low, high = signal["window"]
             self.shape, self.window = (int(x), int(y), int(z)), (float(low), float(high))
         except (KeyError, TypeError, ValueError):
-            raise FieldsError(f"{shown(path)} describes no volume") from None
+            raise FieldsError(f"{shown(self.path)} describes no volume") from None
 
     def render(
         self, size: tuple[int, int] | None = None, *, axis: str = "z", at: float = 0.5

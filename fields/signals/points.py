@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fields.configs.shape import ShapeOptions
 from fields.errors import FieldsError, flag
-from fields.shapes import Shape, ShapeSpace
-from fields.signals.shape import CELLS
+from fields.shapes import Shape
+from fields.signals.of_shape import ShapeSource
 
 _OF_MESHES = ("sign", "surface", "near", "jitter", "truncation", "eikonal")
 
 
-class PointSignal:
+class PointSignal(ShapeSource):
     """Points of a surface and their normals on a device; the field is its signed distance.
 
     The first half of a batch are points, with their normals for values; the other half has no
@@ -25,13 +22,7 @@ class PointSignal:
     anywhere in the cube.
     """
 
-    kind = "shape"
     loss = "points"
-    metric = "iou"
-    unit = ""
-    dim = 3
-    channels = 1
-    shape = (CELLS, CELLS, CELLS)
     sampled = 0
     stores = "sdf"
 
@@ -47,19 +38,10 @@ class PointSignal:
         for name in _OF_MESHES:
             if getattr(options, name) != getattr(ShapeOptions(), name):
                 raise FieldsError(f"{flag(name)} needs a mesh; {shape.name} holds points")
-        self.source, self.options = shape, options
-        self.space = ShapeSpace.around(shape.vertices)
+        super().__init__(shape, options)
         points = self.space.to_unit(shape.vertices).astype(np.float32)
         self.points = torch.from_numpy(points).to(device)
         self.normals = torch.from_numpy(shape.normals.astype(np.float32)).to(device)
-
-    @property
-    def name(self) -> str:
-        return self.source.name
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return self.source.notes
 
     def __str__(self) -> str:
         return f"{self.source}, as signed distance"
@@ -95,37 +77,7 @@ class PointSignal:
             views.append(torch.bincount(v * 128 + u, minlength=128 * 128).view(128, 128))
         return torch.stack(views, -1).float().clamp(max=1)
 
-    def estimate(self, loss: float, name: str) -> float | None:
-        return None
-
     def sampled_score(self, field: nn.Module) -> float:
         raise FieldsError("points alone have no score to reach; leave --target away")
 
     score = sampled_score
-
-    def describe(self) -> dict[str, Any]:
-        """What a checkpoint says of the signal."""
-        options = self.options
-        return {
-            "kind": self.kind,
-            "name": self.name[:60],
-            "stores": self.stores,
-            "up": self.source.up,
-            "space": self.space.as_dict(),
-            "box": [corner.tolist() for corner in self.source.box],
-            "options": {name: getattr(options, name) for name in options.__dataclass_fields__},
-        }
-
-    def tensors(self) -> dict[str, Tensor]:
-        return {}
-
-    def world_to_unit(self) -> list[list[float]]:
-        """4 x 4: points (x, y, z, 1) of the source to the unit cube."""
-        return self.space.world_to_unit.tolist()
-
-    def fingerprint(self) -> str:
-        """A hash of points and normals."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.source.vertices).data)
-        assert self.source.normals is not None
-        digest.update(np.ascontiguousarray(self.source.normals).data)
-        return digest.hexdigest()

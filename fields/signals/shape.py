@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -12,46 +9,30 @@ from torch import Tensor, nn
 from fields import ops
 from fields.configs.shape import ShapeOptions
 from fields.errors import FieldsError
-from fields.shapes import Shape, ShapeSpace
+from fields.shapes import Shape
 from fields.signals.inside import SAMPLED, InsideTest
+from fields.signals.of_shape import ShapeSource
 
 LOSSES = {"sdf": "relative", "udf": "relative", "occupancy": "binary"}
-CELLS = 200  # along an axis, by which models choose their sizes
 SLICES = 3  # of the shape, that FreSh looks at along each axis
 
 
-class ShapeSignal:
+class ShapeSignal(ShapeSource):
     """Distances from a mesh on a device.
 
     Coordinates are those of the unit cube (ShapeSpace); values are signed distances in its lengths,
     negative inside, or unsigned ones, or 1 inside and 0 outside, whose field gives a logit.
     """
 
-    kind = "shape"
-    metric = "iou"
-    unit = ""
-    dim = 3
-    channels = 1
-    shape = (CELLS, CELLS, CELLS)
-
     def __init__(self, shape: Shape, options: ShapeOptions, device: torch.device):
         """Raises FieldsError where the options want a sign that the mesh does not give."""
-        self.source, self.options = shape, options
+        super().__init__(shape, options)
         self.stores, self.sign = _resolved(shape, options)
         self.loss = LOSSES[self.stores]
-        self.space = ShapeSpace.around(shape.vertices)
         vertices = torch.from_numpy(self.space.to_unit(shape.vertices).astype(np.float32))
         self.bvh = ops.build_bvh(vertices.to(device), torch.from_numpy(shape.faces).to(device))
         low, high = vertices.amin(0), vertices.amax(0)
         self._test = InsideTest(low.to(device), high.to(device), self.distance, self.is_inside)
-
-    @property
-    def name(self) -> str:
-        return self.source.name
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return self.source.notes
 
     @property
     def sampled(self) -> int:
@@ -108,10 +89,6 @@ class ShapeSignal:
         values = torch.stack([self.distance(p.to(device)).view(side, side) for p in planes], -1)
         return (values < 0).float() if self.stores == "occupancy" else values
 
-    def estimate(self, loss: float, name: str) -> float | None:
-        """No loss of distances says how well the inside is told."""
-        return None
-
     def sampled_score(self, field: nn.Module) -> float:
         return self._test.sampled_iou(field)
 
@@ -119,37 +96,8 @@ class ShapeSignal:
         """Intersection over union of the insides, in the box of the mesh."""
         return self._test.iou(field)
 
-    def describe(self) -> dict[str, Any]:
-        """What a checkpoint says of the signal."""
-        return {
-            "kind": self.kind,
-            "name": self.name[:60],
-            "stores": self.stores,
-            "up": self.source.up,
-            "space": self.space.as_dict(),
-            "box": [corner.tolist() for corner in self.source.box],
-            "options": {name: getattr(self.options, name) for name in _names(self.options)},
-        }
-
-    def tensors(self) -> dict[str, Tensor]:
-        return {}
-
-    def world_to_unit(self) -> list[list[float]]:
-        """4 x 4: points (x, y, z, 1) of the source to the unit cube."""
-        return self.space.world_to_unit.tolist()
-
-    def fingerprint(self) -> str:
-        """A hash of vertices and faces."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.source.vertices).data)
-        digest.update(np.ascontiguousarray(self.source.faces).data)
-        return digest.hexdigest()
-
 
 NAMES = {"sdf": "signed distance", "udf": "unsigned distance", "occupancy": "occupancy"}
-
-
-def _names(options: ShapeOptions) -> list[str]:
-    return list(options.__dataclass_fields__)
 
 
 def _resolved(shape: Shape, options: ShapeOptions) -> tuple[str, str]:
