@@ -1,4 +1,4 @@
-"""What the signals of a mesh and of points share: the place of the shape, and what is said of it."""
+"""What the signals of a mesh and of points share: where the shape is, and what is said of it."""
 
 from __future__ import annotations
 
