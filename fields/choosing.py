@@ -18,9 +18,7 @@ from fields.twice import ONCE
 def check_model(name: str, signal: Signal) -> None:
     """FieldsError, before anything is computed, where a model cannot be trained as the signal's
     options ask."""
-    slopes = isinstance(signal, PointSignal) or (
-        isinstance(signal, ShapeSignal) and signal.options.eikonal > 0
-    )
+    slopes = isinstance(signal, ShapeSignal) and signal.options.eikonal > 0
     if slopes and name == "cam":
         raise FieldsError(ONCE)
 

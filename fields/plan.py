@@ -108,7 +108,7 @@ class Plan:
 
 DEFAULT_SECONDS = 6.0  # of training, without flags: a picture is done within 10 s of wall
 NETWORK_SECONDS = 30.0  # the same for models that are one network, which learn far more slowly
-SHAPE_SECONDS = 8.0  # of shapes, acceleration structure included
+SHAPE_SECONDS = 7.0  # of shapes, acceleration structure included
 LARGE_SIGNAL = 4_000_000  # samples; a photo of 14 MP reaches 35 dB in two thirds of the time
 TARGET_SECONDS = 300.0  # with a target alone, which may never be reached
 
@@ -136,9 +136,11 @@ _SHAPE_GRID = Training(batch=16384, rate=4e-3, table_rate=4e-3)
 SHAPE_TRAINING = {
     "hashgrid": _SHAPE_GRID,
     "rbf": dataclasses.replace(_SHAPE_GRID, rate=1e-2, table_rate=1e-2),
-    "triplane": dataclasses.replace(_SHAPE_GRID, rate=2e-3, table_rate=1e-2, eps=1e-8),
+    "triplane": dataclasses.replace(
+        _SHAPE_GRID, rate=2e-3, table_rate=1e-2, eps=1e-8, touched_only=False
+    ),
     "siren": dataclasses.replace(_NETWORK, rate=2e-4),
-    "finer": dataclasses.replace(_NETWORK, rate=2e-4),
+    "finer": _NETWORK,
     "fourier": dataclasses.replace(_NETWORK, rate=1e-3),
     "cam": TRAINING["cam"],
 }

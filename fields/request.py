@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from fields import catalogue
 from fields import plan as plans
 from fields.configs import Config, ShapeOptions, TooSmall, settings
-from fields.configs.hashgrid import SHAPE_GRID
 from fields.device import DEVICES
 from fields.errors import FieldsError, either, flag
 from fields.fresh.options import Fresh, no_frequency
@@ -198,9 +197,7 @@ class Request:
         if self._is_module:
             return None
         kind = catalogue.find(self.model or DEFAULT_MODEL).config
-        usual = kind.defaults(signal.kind)
-        if self.size_kb is not None:  # which decides the size of grids
-            usual = {k: v for k, v in usual.items() if k not in SHAPE_GRID}
+        usual = kind.defaults(signal.kind, max(shape), sized=self.size_kb is not None)
         options = {**usual, **self.options, "seed": self.seed or 0}
         if self.size_kb is None:
             return kind.for_signal(channels, shape, **options)

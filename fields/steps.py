@@ -65,7 +65,9 @@ class Step(Protocol):
         ...
 
 
-def choose(field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss) -> Step:
+def choose(
+    field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss
+) -> "HashGridStep | MlpStep | CamStep | AutogradStep":
     """The fastest step that fits."""
     if _is_on_a_grid(field) and isinstance(loss, str):
         if field.table.requires_grad and field.params.requires_grad:

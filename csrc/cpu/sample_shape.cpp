@@ -10,6 +10,12 @@ namespace fields {
 namespace {
 
 constexpr int64_t kChunk = 128;
+constexpr int64_t kAhead = 2;  // samples whose leaves are fetched while one is searched for
+
+void prefetch_leaf(const Bvh& bvh, int leaf) {
+  const float* rows = bvh.leaves + int64_t(leaf) * kLeafRows * kSixteen;
+  for (int row = 0; row < kLeafRows; ++row) __builtin_prefetch(rows + row * kSixteen);
+}
 
 std::tuple<Tensor, Tensor> sample_shape(BVH_TENSORS, int64_t surface, int64_t near, int64_t uniform,
                                         int64_t seed, int64_t step, double jitter, double sigma,
@@ -20,8 +26,16 @@ std::tuple<Tensor, Tensor> sample_shape(BVH_TENSORS, int64_t surface, int64_t ne
   Tensor coords = empty_of(corners, {count, 3}), distances = empty_of(corners, {count, 1});
   float *to_coords = write<float>(coords), *to_distances = write<float>(distances);
   parallel_tasks((count + kChunk - 1) / kChunk, [&](int64_t task, int) {
-    for (int64_t i = task * kChunk; i < std::min(count, (task + 1) * kChunk); ++i) {
-      const Sample sample = draw_sample(bvh, sampler, i);
+    const int64_t begin = task * kChunk, end = std::min(count, begin + kChunk);
+    Sample drawn[kChunk];
+    int from = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      drawn[i - begin] = draw_sample(bvh, sampler, i, i < surface + near ? from : 0);
+      from = drawn[i - begin].leaf;
+    }
+    for (int64_t i = begin; i < end; ++i) {
+      const Sample& sample = drawn[i - begin];
+      if (i + kAhead < end) prefetch_leaf(bvh, drawn[i + kAhead - begin].leaf);
       const Found best = find_nearest(bvh, sample.point, sample.leaf);
       float distance =
           nearest_of(bvh, sample.point, best.leaf, best.lane, sign == kPseudonormal).distance;

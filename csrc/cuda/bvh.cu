@@ -163,7 +163,7 @@ __global__ void sample(const Bvh bvh, const ShapeSampler sampler, int64_t count,
   const int64_t i = point_index();
   if (i >= count) return;
   const Group group;
-  const Sample drawn = draw_sample(bvh, sampler, i);
+  const Sample drawn = draw_sample(bvh, sampler, i, 0);
   const Found best = find_nearest(bvh, drawn.point, drawn.leaf, group);
   const bool inside = sign == kWinding && find_winding(bvh, drawn.point, group) > 0.5f;
   if (group.lane() > 0) return;

@@ -12,9 +12,9 @@ namespace fields {
 enum Sign { kUnsigned = 0, kPseudonormal = 1, kWinding = 2 };
 
 struct ShapeSampler {
-  int64_t surface;  // samples of a batch: the first ones
-  int64_t near;     // then those
-  int64_t uniform;  // and the rest
+  int64_t surface;  // samples of a batch on the surface
+  int64_t near;     // near it, in turn with those
+  int64_t uniform;  // and anywhere, after them
   float jitter;     // standard deviation of surface samples, in unit cubes
   float sigma;      // of near ones
   uint32_t key;     // of seed and step
@@ -38,12 +38,12 @@ class Draws {
   FIELDS_HD explicit Draws(uint32_t state) : state_(state) {}
   FIELDS_HD uint32_t bits() { return mix(state_ += 0x9e3779b9u); }
   FIELDS_HD float uniform() { return static_cast<float>(bits() >> 8) * 0x1p-24f; }  // in [0, 1)
-  // Two of a normal distribution (Box and Muller 1958).
-  FIELDS_HD void normals(float& a, float& b) {
-    const float radius = ::sqrtf(-2.0f * ::logf(static_cast<float>((bits() >> 8) + 1) * 0x1p-24f));
-    const float angle = 6.2831853f * uniform();
-    a = radius * ::cosf(angle);
-    b = radius * ::sinf(angle);
+  // Near enough to a normal distribution of deviation 1: the sum of four uniform numbers, within 3.5
+  // of 0. A logarithm and a cosine took a seventh of the time of a sample.
+  FIELDS_HD float bell() {
+    const uint32_t a = bits(), b = bits();
+    const uint32_t total = (a >> 16) + (a & 0xffffu) + (b >> 16) + (b & 0xffffu);
+    return (static_cast<float>(total) - 131070.0f) * 2.6429105e-5f;  // 1 / (65536 / sqrt(3))
   }
 
  private:
@@ -55,9 +55,16 @@ FIELDS_HD double stratified(int64_t i, int64_t n, Draws& draws) {
   return (static_cast<double>(i) + draws.bits() * 0x1p-32) / static_cast<double>(n);
 }
 
-// First leaf whose sum of areas is above `area`.
-FIELDS_HD int leaf_of_area(const Bvh& bvh, double area) {
-  int64_t low = 0, high = bvh.leaf_count - 1;
+// First leaf whose sum of areas is above `area`, which is not before `from`.
+FIELDS_HD int leaf_of_area(const Bvh& bvh, double area, int from) {
+  int64_t low = from, high = bvh.leaf_count - 1;
+  for (int64_t reach = 1; low + reach < high; reach *= 2) {  // those that follow are near
+    if (bvh.area[low + reach] > area) {
+      high = low + reach;
+      break;
+    }
+    low += reach + 1;
+  }
   while (low < high) {
     const int64_t middle = (low + high) / 2;
     if (bvh.area[middle] > area) {
@@ -69,10 +76,11 @@ FIELDS_HD int leaf_of_area(const Bvh& bvh, double area) {
   return static_cast<int>(low);
 }
 
-FIELDS_HD Sample surface_sample(const Bvh& bvh, double place, float spread, Draws& draws) {
+FIELDS_HD Sample surface_sample(const Bvh& bvh, double place, float spread, int from,
+                                Draws& draws) {
   Sample sample;
   const double area = place * bvh.area[bvh.leaf_count - 1];
-  sample.leaf = leaf_of_area(bvh, area);
+  sample.leaf = leaf_of_area(bvh, area, from);
   const float* areas = bvh.leaves + (int64_t(sample.leaf) * kLeafRows + kAreaRow) * kSixteen;
   const double before = sample.leaf > 0 ? bvh.area[sample.leaf - 1] : 0.0;
   // Below the last sum in spite of rounding, so that a face with an area is found.
@@ -80,17 +88,15 @@ FIELDS_HD Sample surface_sample(const Bvh& bvh, double place, float spread, Draw
   int lane = 0;
   while (lane < kSixteen - 1 && areas[lane] <= rest) ++lane;
   const float* corners = bvh.corners + 9 * int64_t(bvh.first[sample.leaf] + lane);
-  float u = draws.uniform(), v = draws.uniform(), normals[4];
+  float u = draws.uniform(), v = draws.uniform();
   if (u + v > 1) {
     u = 1 - u;
     v = 1 - v;
   }
-  draws.normals(normals[0], normals[1]);
-  draws.normals(normals[2], normals[3]);
   for (int d = 0; d < 3; ++d) {
     const float a = corners[d];
     const float on = fma(u, corners[3 + d] - a, fma(v, corners[6 + d] - a, a));
-    sample.point[d] = min(max(fma(spread, normals[d], on), 0.0f), 1.0f);
+    sample.point[d] = min(max(fma(spread, draws.bell(), on), 0.0f), 1.0f);
   }
   return sample;
 }
@@ -118,17 +124,17 @@ FIELDS_HD Sample uniform_sample(const Bvh& bvh, double place, Draws& draws) {
 
 FIELDS_HD float truncated(float distance, float most) { return min(max(distance, -most), most); }
 
-// Sample i of a batch.
-FIELDS_HD Sample draw_sample(const Bvh& bvh, const ShapeSampler& sampler, int64_t i) {
+// Sample i of a batch; `from` is the leaf of one before it, or 0. Those on the surface and those
+// near it take turns along the faces, so that a leaf is read once for both.
+FIELDS_HD Sample draw_sample(const Bvh& bvh, const ShapeSampler& sampler, int64_t i, int from) {
   Draws draws(mix(sampler.key, static_cast<uint32_t>(i)));
-  if (i < sampler.surface) {
-    return surface_sample(bvh, stratified(i, sampler.surface, draws), sampler.jitter, draws);
+  const int64_t close = sampler.surface + sampler.near;
+  if (i >= close) {
+    return uniform_sample(bvh, stratified(i - close, sampler.uniform, draws), draws);
   }
-  i -= sampler.surface;
-  if (i < sampler.near) {
-    return surface_sample(bvh, stratified(i, sampler.near, draws), sampler.sigma, draws);
-  }
-  return uniform_sample(bvh, stratified(i - sampler.near, sampler.uniform, draws), draws);
+  const bool on = (i + 1) * sampler.surface / close > i * sampler.surface / close;
+  return surface_sample(bvh, stratified(i, close, draws), on ? sampler.jitter : sampler.sigma, from,
+                        draws);
 }
 
 }  // namespace fields

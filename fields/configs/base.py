@@ -137,8 +137,14 @@ class Config(Checked):
         return self.parameters
 
     @classmethod
-    def defaults(cls, kind: str) -> dict[str, Any]:
-        """Settings that differ from the usual for signals of a kind: picture, shape or volume."""
+    def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
+        """Settings that differ from the usual for signals of a kind: picture, shape or volume.
+
+        Args:
+            kind: of the signal.
+            cells: that it has along its longest axis.
+            sized: whether the size of the model follows from a number of bytes; then none is here.
+        """
         return {}
 
     @classmethod

@@ -65,7 +65,7 @@ class CamConfig(NetworkConfig):
             )
 
     @classmethod
-    def defaults(cls, kind: str) -> dict[str, Any]:
+    def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
         return {"output_activation": "none"} if kind == "shape" else {}
 
     @property

@@ -9,14 +9,16 @@ from fields import grid_levels
 from fields.configs.base import Config, TooSmall, setting
 from fields.errors import SettingError
 
-# Of shapes: from 16 to 200 cells an axis.
-SHAPE_GRID = {
-    "num_levels": 8,
-    "features_per_level": 4,
-    "log2_table_size": 17,
-    "base_resolution": 16,
-    "growth": (200 / 16) ** (1 / 7),
-}
+
+def shape_grid(cells: int) -> dict[str, Any]:
+    """The grid of a shape: eight levels, from 16 to `cells` along an axis."""
+    return {
+        "num_levels": 8,
+        "features_per_level": 4,
+        "log2_table_size": 17,
+        "base_resolution": 16,
+        "growth": (cells / 16) ** (1 / 7),
+    }
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,8 @@ class HashGridConfig(Config):
         return 2**self.dim * self.features + self._layers
 
     @classmethod
-    def defaults(cls, kind: str) -> dict[str, Any]:
-        return dict(SHAPE_GRID, depth=2) if kind == "shape" else {}
+    def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
+        return shape_grid(cells) if kind == "shape" and not sized else {}
 
     @classmethod
     def for_signal(

@@ -66,5 +66,8 @@ class SignedConfig(NetworkConfig):
     signed: bool = setting(True, help="the network's values in [-1, 1] stand for [0, 1]")
 
     @classmethod
-    def defaults(cls, kind: str) -> dict[str, Any]:
-        return {"signed": False} if kind == "shape" else {}
+    def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
+        if kind != "shape":
+            return {}
+        # Half as wide is four times as many steps: 0.98 of a small statue after 10 s, and 0.48.
+        return {"signed": False} | ({} if sized else {"width": 128})

@@ -6,7 +6,7 @@ from typing import Any
 
 from fields import grid_levels
 from fields.configs.base import Config, TooSmall, setting
-from fields.configs.hashgrid import SHAPE_GRID, table_size
+from fields.configs.hashgrid import shape_grid, table_size
 from fields.errors import SettingError
 
 KERNELS = (
@@ -117,8 +117,8 @@ class RbfConfig(Config):
         return grid_levels.rows(resolution, self.dim, self.log2_table_size)
 
     @classmethod
-    def defaults(cls, kind: str) -> dict[str, Any]:
-        return dict(SHAPE_GRID) if kind == "shape" else {}
+    def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
+        return shape_grid(cells) if kind == "shape" and not sized else {}
 
     @classmethod
     def for_signal(

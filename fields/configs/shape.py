@@ -27,10 +27,10 @@ class ShapeOptions(Checked):
         help="what tells inside from outside; auto: winding numbers where faces do not agree",
         choices=("auto", "pseudonormal", "winding"),
     )
-    surface: float = setting(0.5, help="share of samples on the surface", low=0.0, high=1.0)
-    near: float = setting(0.375, help="share of samples near it", low=0.0, high=1.0)
+    surface: float = setting(0.4, help="share of samples on the surface", low=0.0, high=1.0)
+    near: float = setting(0.35, help="share of samples near it", low=0.0, high=1.0)
     jitter: float = setting(1e-3, help="how far samples on the surface lie off it", low=0, high=0.1)
-    spread: float = setting(1e-2, help="deviation of samples near it", low=1e-5, high=1.0)
+    spread: float = setting(5e-3, help="deviation of samples near it", low=1e-5, high=1.0)
     truncation: float = setting(0.0, help="largest distance that is told apart; 0: any", low=0.0)
     eikonal: float = setting(0.0, help="weight of |gradient| = 1", low=0.0, high=1e3)
 

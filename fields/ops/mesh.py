@@ -163,7 +163,8 @@ def sample_shape(
         count: samples.
         seed, step: together with count and the shares they determine the batch.
         surface, near, uniform: shares of the batch, in proportion. Surface and near samples are
-            drawn by area and moved by a normal distribution, the others lie anywhere in the cube.
+            drawn by area and moved by what is nearly a normal distribution, the others lie
+            anywhere.
         jitter: standard deviation of surface samples, in unit cubes. With 0 all their distances
             would be 0, from which a field learns a flat shell whose sign is noise.
         sigma: standard deviation of near samples.
@@ -173,8 +174,8 @@ def sample_shape(
 
     Returns:
         coords [count, 3] in [0, 1] and distances [count, 1], true ones of the coords, in unit
-        cubes. First come surface samples, then near, then uniform ones; each part is stratified, in
-        an order in which neighbours are near one another: take a batch as a whole.
+        cubes. First come surface and near samples in turn, then uniform ones; both parts are
+        stratified, in an order in which neighbours are near one another: take a batch as a whole.
 
     The same on the CPU for any number of threads.
     """

@@ -1,4 +1,4 @@
-"""Points with normals as a signal: a surface of which no distance is known but 0."""
+"""Points with normals as a signal: a surface of which no distance is known for sure but 0."""
 
 from __future__ import annotations
 
@@ -6,20 +6,51 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fields import ops
 from fields.configs.shape import ShapeOptions
 from fields.errors import FieldsError, flag
 from fields.shapes import Shape
-from fields.signals.of_shape import ShapeSource
+from fields.shapes.splats import splats
+from fields.signals.of_shape import CELLS, ShapeSource
 
 _OF_MESHES = ("sign", "surface", "near", "jitter", "truncation", "eikonal")
+
+
+class Guess:
+    """Distances from small triangles that stand for the points: true within the gaps between
+    them, with a sign by winding numbers."""
+
+    def __init__(
+        self, points: np.ndarray, normals: np.ndarray, spread: float, device: torch.device
+    ):
+        vertices, faces = splats(points, normals)
+        self.bvh = ops.build_bvh(
+            torch.from_numpy(vertices).to(device), torch.from_numpy(faces).to(device)
+        )
+        self.spread = spread
+        self.has_area = self.bvh.total_area > 0
+
+    def batch(self, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        """Coordinates [count, 3] and distances [count, 1]; a pure function."""
+        near = 0.75 if self.has_area else 0.0
+        return ops.sample_shape(
+            self.bvh,
+            count,
+            seed,
+            step,
+            surface=0.0,
+            near=near,
+            uniform=1 - near,
+            sigma=self.spread,
+            sign="winding",
+        )
 
 
 class PointSignal(ShapeSource):
     """Points of a surface and their normals on a device; the field is its signed distance.
 
-    The first half of a batch are points, with their normals for values; the other half has no
-    values (0): three quarters of it lie around points, normal with deviation `spread`, the rest
-    anywhere in the cube.
+    The first half of a batch are points, with their normals; the other half has distances that were
+    guessed: three quarters of it lie near points, moved by `spread`, the rest anywhere in the cube.
     """
 
     loss = "points"
@@ -39,7 +70,11 @@ class PointSignal(ShapeSource):
             if getattr(options, name) != getattr(ShapeOptions(), name):
                 raise FieldsError(f"{flag(name)} needs a mesh; {shape.name} holds points")
         super().__init__(shape, options)
+        # No finer than the points lie: a finer grid learns how they are scattered.
+        cells = min(max(round(len(shape.vertices) ** 0.5), 32), CELLS)
+        self.shape = (cells, cells, cells)
         points = self.space.to_unit(shape.vertices).astype(np.float32)
+        self.guess = Guess(points, shape.normals, options.spread, device)
         self.points = torch.from_numpy(points).to(device)
         self.normals = torch.from_numpy(shape.normals.astype(np.float32)).to(device)
 
@@ -51,21 +86,15 @@ class PointSignal(ShapeSource):
         return values < 0
 
     def batch(self, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
-        """Coordinates [count, 3] and normals or zeros [count, 3]; a pure function."""
+        """Coordinates [count, 3], and normals and distances [count, 4]; a pure function."""
         generator = torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
-
-        def drawn(number: int) -> Tensor:
-            return torch.randint(len(self.points), (number,), generator=generator)
-
-        on, off = count // 2, count - count // 2
-        near = off * 3 // 4
-        device = self.points.device
-        chosen = drawn(on).to(device)
-        around = self.points[drawn(near).to(device)]
-        moved = torch.randn(near, 3, generator=generator).to(device) * self.options.spread
-        anywhere = torch.rand(off - near, 3, generator=generator).to(device)
-        coords = torch.cat([self.points[chosen], (around + moved).clamp(0, 1), anywhere])
-        return coords, torch.cat([self.normals[chosen], coords.new_zeros(off, 3)])
+        on = count // 2
+        chosen = torch.randint(len(self.points), (on,), generator=generator)
+        chosen = chosen.to(self.points.device)
+        coords, distances = self.guess.batch(count - on, seed, step)
+        targets = coords.new_zeros(count, 4)
+        targets[:on, :3], targets[on:, 3:] = self.normals[chosen], distances
+        return torch.cat([self.points[chosen], coords]), targets
 
     @property
     def samples_for_fresh(self) -> Tensor:
