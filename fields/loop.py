@@ -119,7 +119,7 @@ def run(
                 pause = max(CHECKPOINT_SECONDS, (last_saved - now) / CHECKPOINT_SHARE)
         if not reason:
             standing.step += 1
-            losses.append(take(standing.step, plan.schedule.factor(standing.done)))
+            losses.append(take(standing.step, plan.schedule.factor(standing.done, standing.step)))
     standing.seconds = time.perf_counter() - begin
     return reason
 

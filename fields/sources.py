@@ -54,8 +54,13 @@ def signal_of(thing: Thing, request: Request, device: torch.device) -> Signal:
     options = ShapeOptions(**request.signal_options)
     kind = PointSignal if thing.kind == "points" else ShapeSignal
     signal = kind(thing, options, device)
-    if request.target is not None and not signal.sampled:
-        raise FieldsError(f"--target is the IoU of insides, and {thing.name} has none to compare")
+    if request.target is not None:
+        if not signal.sampled:
+            raise FieldsError(
+                f"--target is the IoU of insides, and {thing.name} has none to compare"
+            )
+        if isinstance(signal, ShapeSignal):
+            signal.prepare_scores()
     return signal
 
 

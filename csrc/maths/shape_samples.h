@@ -38,8 +38,8 @@ class Draws {
   FIELDS_HD explicit Draws(uint32_t state) : state_(state) {}
   FIELDS_HD uint32_t bits() { return mix(state_ += 0x9e3779b9u); }
   FIELDS_HD float uniform() { return static_cast<float>(bits() >> 8) * 0x1p-24f; }  // in [0, 1)
-  // Near enough to a normal distribution of deviation 1: the sum of four uniform numbers, within 3.5
-  // of 0. A logarithm and a cosine took a seventh of the time of a sample.
+  // Near enough to a normal distribution of deviation 1: the sum of four uniform numbers,
+  // within 3.5 of 0. A logarithm and a cosine took a seventh of the time of a sample.
   FIELDS_HD float bell() {
     const uint32_t a = bits(), b = bits();
     const uint32_t total = (a >> 16) + (a & 0xffffu) + (b >> 16) + (b & 0xffffu);

@@ -183,7 +183,7 @@ class ShapeRun(Run):
         try:
             return self.scores(signal.source)
         except (MissingLibrary, NoSurface):  # the run is kept; `fields eval` says what is missing
-            return {"iou": signal.score(self.field)} if signal.sampled else {}
+            return {"iou": signal.iou(self.field)} if signal.sampled else {}
 
     @property
     def described(self) -> str:

@@ -14,6 +14,10 @@ from fields.shapes.refine import SIDE, refine, slope_bound
 
 MIN_RESOLUTION, MAX_RESOLUTION = 8, 1024
 SLAB = 64  # cells along x that are in memory at once
+# Edges of the grid that the surface crosses, for each cell that covers a face of the cube: one as
+# large as all its faces crosses about 9. The mesh of a field that has learned little would take
+# minutes.
+_MOST_CROSSINGS = 40
 
 Values = Callable[[Tensor], Tensor]
 
@@ -36,7 +40,8 @@ def extract(
         level: of the surface, in the field's values.
         is_distance: the field's slope is bounded: cells are refined where |f - level| at their
             centre is less than the bound times half their diagonal; others cannot hold the
-            surface. A field that is no distance, such as an occupancy, is evaluated everywhere.
+            surface. A field that is no distance, such as an occupancy, is evaluated everywhere, and
+            so is one so rough that nearly all cells are left.
         gradient_bound: of |df / dx|; measured at random places by default, see `slope_bound`.
         cancel: [1]; Cancelled is raised once it is not zero.
 
@@ -45,7 +50,8 @@ def extract(
     cube is closed there: the mesh is watertight.
 
     Cells are those of marching cubes with the ambiguous cases told apart (Lewiner et al. 2003).
-    Raises FieldsError if the field has no such surface, or is NaN or infinite somewhere.
+    Raises FieldsError if the field has no such surface, or one that is nearly everywhere, or is NaN
+    or infinite somewhere.
     """
     check_resolution(resolution)
     field = Asking(values, level, cancel)
@@ -55,6 +61,7 @@ def extract(
         bound = max(1.0, bound)
         cells = refine(field, resolution, bound)
     marched = Marched()
+    crossings = 0
     size = resolution + 1
     memory = np.empty((min(SLAB, resolution) + 1, size, size), np.float32)
     last = np.full((size, size), np.nan, np.float32)
@@ -66,6 +73,12 @@ def extract(
             continue
         slab = memory[: count + 1]
         _fill(slab, field, start, active, last)
+        crossings += _crossings(slab)
+        if crossings > _MOST_CROSSINGS * resolution**2:
+            raise NoSurface(
+                "the field is too rough for a mesh: its surface would be nearly everywhere; fit for"
+                " longer"
+            )
         march(slab, start, resolution, bound / resolution, active, marched)
         last = slab[-1].copy()
     vertices, faces = marched.welded()
@@ -119,6 +132,12 @@ def _fill(
         y, z = np.divmod(rest, size)
         points = np.stack([x + start, y, z], axis=1) / (size - 1)
         flat[part] = field(torch.from_numpy(points.astype(np.float32))).numpy()
+
+
+def _crossings(slab: np.ndarray) -> int:
+    """Edges whose ends the surface parts; NaN lies outside, as in the mesh."""
+    inside = slab < 0
+    return sum(int(np.count_nonzero(np.diff(inside, axis=axis))) for axis in range(3))
 
 
 def _corners(active: np.ndarray) -> np.ndarray:

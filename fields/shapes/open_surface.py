@@ -43,7 +43,12 @@ def extract_open(
     check_resolution(resolution)
     field = Asking(values, 0.0, cancel)
     size = resolution + 1
-    cells = _cells(refine(field, resolution, slope_bound(field)), resolution)
+    blocks = refine(field, resolution, slope_bound(field))
+    if blocks is None:
+        raise NoSurface(
+            "the field is too rough for a mesh: it may be 0 nearly everywhere; fit for longer"
+        )
+    cells = _cells(blocks, resolution)
     corners = cells[:, None] + np.array(list(np.ndindex(2, 2, 2)))
     points = np.unique(_index(corners.reshape(-1, 3), size))
     distances, slopes = _asked(field, points, size)

@@ -6,13 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields.errors import NoSurface
 from fields.shapes.asking import Asking
 
 SIDE = 2  # cells of the grid along a side of the smallest cell that is looked at
 # Cells that are kept for each that covers a face of the cube: a surface as large as all its faces
-# keeps about 20; a field that has learned little keeps nearly all, and its mesh would take minutes.
-MOST_CELLS = 30
+# keeps about 20; of a field that is rough away from its surface nearly all would be.
+_MOST_CELLS = 30
 _COARSEST = 32  # cells along an axis at first, at least
 _PROBES = 1 << 14
 _TAIL = 0.002  # of the probes may be steeper than the bound is taken from
@@ -33,8 +32,9 @@ def slope_bound(field: Asking) -> float:
     return max(1e-6, _MARGIN * float(steepness.quantile(1 - _TAIL)))
 
 
-def refine(field: Asking, resolution: int, bound: float) -> np.ndarray:
-    """Cells [M, 3] int32, `SIDE` grid cells wide, that may hold the surface.
+def refine(field: Asking, resolution: int, bound: float) -> np.ndarray | None:
+    """Cells [M, 3] int32, `SIDE` grid cells wide, that may hold the surface, or None where they are
+    so many that all cells may as well be looked at.
 
     A cell is left out if the value at its centre is further from the level than the bound lets it
     change on the way to a corner. One at the border of the cube is kept where it is inside: the
@@ -47,11 +47,8 @@ def refine(field: Asking, resolution: int, bound: float) -> np.ndarray:
     while True:
         kept = _may_hold(field, cells, width, resolution, bound)
         cells = cells[kept]
-        if width == SIDE and len(cells) > MOST_CELLS * (resolution / width) ** 2:
-            raise NoSurface(
-                "the field is too rough for a mesh: its surface would be nearly everywhere; fit for"
-                " longer"
-            )
+        if len(cells) > _MOST_CELLS * (resolution / width) ** 2:
+            return None
         if width == SIDE:
             return cells.numpy()
         width //= 2

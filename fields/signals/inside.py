@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 SAMPLED, ALL = 1 << 15, 1 << 18
-_MARGIN = 2.0  # standard deviations that a sampled score is taken lower
+_MARGIN = 2.5  # standard deviations that a score is taken lower, so that other points confirm it
 _CHUNK = 1 << 16
 _SEED = 2**31 - 2
 
@@ -34,27 +35,44 @@ class InsideTest:
         self.points = low + (high - low) * unit
         self.inside = inside
         self._signed = signed
-        self._truth = torch.zeros(0, dtype=torch.bool, device=low.device)
 
-    def truth(self, count: int) -> Tensor:
-        """[count], of the first points; asked of the shape once."""
-        known = len(self._truth)
-        if known < count:
-            more = self._signed(self.points[known:count]) < 0
-            self._truth = torch.cat([self._truth, more])
-        return self._truth[:count]
+    @cached_property
+    def _distance(self) -> Tensor:
+        """[ALL], of the shape."""
+        return self._signed(self.points)
 
-    def iou(self, field: nn.Module, count: int = ALL) -> float:
-        """Of the first `count` points; 1 where neither has an inside."""
-        true = self.truth(count)
-        with torch.inference_mode():
-            parts = [self.inside(field(part)[:, 0]) for part in self.points[:count].split(_CHUNK)]
-        ours = torch.cat(parts)
-        union = int((ours | true).sum())
-        return int((ours & true).sum()) / union if union else 1.0
+    @cached_property
+    def _near(self) -> Tensor:
+        """[SAMPLED], the points nearest to the surface, in their order."""
+        return self._distance.abs().topk(SAMPLED, largest=False).indices.sort().values
+
+    def prepare(self) -> None:
+        """Look the shape up now, so that the first score costs no more than others."""
+        _ = self._near
+
+    def iou(self, field: nn.Module) -> float:
+        """Of all points; 1 where neither has an inside."""
+        both, either = self._compared(field, self.points, self._distance < 0)
+        return both / either if either else 1.0
+
+    def sure_iou(self, field: nn.Module) -> float:
+        """The same, less what the choice of points may be off by."""
+        return self._lowered(self.iou(field))
 
     def sampled_iou(self, field: nn.Module) -> float:
-        """Of few points, less what their choice may be off by."""
-        iou = self.iou(field, SAMPLED)
-        union = max(int(self.truth(SAMPLED).sum()), 1)
+        """The same by the points near the surface alone, as if the others were right."""
+        near, inside = self._near, self._distance < 0
+        both, either = self._compared(field, self.points[near], inside[near])
+        deep = int(inside.sum()) - int(inside[near].sum())
+        return self._lowered((deep + both) / (deep + either) if deep + either else 1.0)
+
+    def _compared(self, field: nn.Module, points: Tensor, true: Tensor) -> tuple[int, int]:
+        """Points that both hold, and that either does."""
+        with torch.inference_mode():
+            parts = [self.inside(field(part)[:, 0]) for part in points.split(_CHUNK)]
+        ours = torch.cat(parts)
+        return int((ours & true).sum()), int((ours | true).sum())
+
+    def _lowered(self, iou: float) -> float:
+        union = max(int((self._distance < 0).sum()), 1)
         return iou - _MARGIN * (max(iou * (1 - iou), 0.0) / union) ** 0.5
