@@ -17,6 +17,14 @@ def sphere(radius=1.0, centre=(0, 0, 0), rounds=2, inward=False):
     return np.asarray(ball.vertices) + centre, faces[:, ::-1] if inward else faces
 
 
+def box(**colours):
+    """A cube from -1/2 to 1/2, with `face_colors` or `vertex_colors` as trimesh takes them."""
+    import trimesh
+
+    plain = trimesh.creation.box()
+    return trimesh.Trimesh(plain.vertices, plain.faces, process=False, **colours)
+
+
 def joined(*meshes):
     """Meshes (vertices, faces) as one."""
     starts = np.cumsum([0] + [len(v) for v, _ in meshes])

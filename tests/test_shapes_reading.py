@@ -5,7 +5,6 @@ import pytest
 import shape_files
 import trimesh
 import trimesh.exchange.gltf
-from PIL import Image
 from shape_files import off, sphere
 
 from fields.shapes import find_kind, read_shape, read_volume
@@ -58,21 +57,6 @@ def test_the_scene_of_a_glb_is_applied_and_turned_to_z_up(tmp_path):
     assert shape.vertices.max(0).tolist() == [3.5, 0.5, 5.5]
 
 
-def test_a_texture_becomes_colours_of_vertices(tmp_path):
-    picture = np.zeros((8, 8, 3), np.uint8)
-    picture[:, :4], picture[:, 4:] = (250, 10, 20), (30, 200, 40)
-    Image.fromarray(picture).save(tmp_path / "skin.png")
-    (tmp_path / "m.mtl").write_text("newmtl skin\nmap_Kd skin.png\n")
-    (tmp_path / "m.obj").write_text(
-        "mtllib m.mtl\nusemtl skin\nv 0 0 0\nv 1 0 0\nv 0 1 0\n"
-        "vt 0.2 0.5\nvt 0.8 0.5\nvt 0.2 0.6\nf 1/1 2/2 3/3\n"
-    )
-    shape = read_shape(tmp_path / "m.obj")
-    assert shape.colours is not None
-    left, right = shape.colours[shape.vertices[:, 0].argsort(kind="stable")][[0, 2]]
-    assert left.tolist() == [250, 10, 20] and right.tolist() == [30, 200, 40]
-
-
 def test_points_with_normals_or_colours(tmp_path):
     points, normals = BALL[0] * 2, BALL[0]
     np.save(tmp_path / "p.npy", np.hstack([points, normals]))
@@ -88,7 +72,11 @@ def test_points_with_normals_or_colours(tmp_path):
         assert np.allclose(shape.vertices, points) and np.allclose(shape.normals, normals)
         assert str(shape) == "162 points with normals"
     np.savetxt(tmp_path / "c.xyz", np.hstack([points, np.full_like(points, 200)]), delimiter=",")
-    assert (read_shape(tmp_path / "c.xyz").colours == 200).all()
+    coloured = read_shape(tmp_path / "c.xyz").colours
+    assert coloured is not None
+    drawn = coloured.sample(100)
+    assert np.allclose(drawn.colours * 255, 200) and len(np.unique(drawn.points, axis=0)) == 100
+    assert len(coloured.sample(1000).points) == 162 and (drawn.normals == 0).all()
 
 
 def test_a_pcd_by_open3d(tmp_path):

@@ -75,7 +75,8 @@ def test_colours_come_back(tmp_path, suffix):
     colours = np.tile(np.array([200, 100, 60], np.uint8), (len(BALL[0]), 1))
     write_mesh(tmp_path / f"c.{suffix}", *BALL, BALL[0], colours)
     read = read_shape(tmp_path / f"c.{suffix}").colours
-    assert read is not None and (read == [200, 100, 60]).all()
+    assert read is not None
+    assert np.abs(read.sample(1000).colours * 255 - [200, 100, 60]).max() < 0.6
 
 
 def test_what_cannot_be_written(tmp_path):

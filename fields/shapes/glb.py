@@ -9,6 +9,8 @@ import struct
 
 import numpy as np
 
+from fields.shapes.srgb import to_linear
+
 _FLOAT, _UINT16, _UINT32 = 5126, 5123, 5125  # componentType
 _VERTICES, _INDICES = 34962, 34963  # target of a bufferView
 
@@ -61,10 +63,8 @@ def y_up(vectors: np.ndarray) -> np.ndarray:
 
 
 def _linear(colours: np.ndarray) -> np.ndarray:
-    """uint8 sRGB [V, 3] -> linear RGBA [V, 4] uint16 (IEC 61966-2-1)."""
-    encoded = np.arange(256) / 255
-    light = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-    table = np.round(light * 65535).astype("<u2")
+    """uint8 sRGB [V, 3] -> linear RGBA [V, 4] uint16."""
+    table = np.round(to_linear(np.arange(256) / 255) * 65535).astype("<u2")
     result = np.full((len(colours), 4), 65535, "<u2")
     result[:, :3] = table[colours]
     return result

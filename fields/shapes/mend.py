@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fields.shapes.colours import PointColours
 from fields.shapes.edges import find_edges, is_even
 from fields.shapes.nesting import sort_parts
 from fields.shapes.orient import make_consistent
@@ -11,16 +12,13 @@ _FEW = 0.01  # of all faces or points may be dropped; more is another shape
 _FLAT = 1e-12  # area over the square of the longest edge of a face that has none
 
 
-def mend(
-    name: str, vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray | None = None
-) -> Shape:
+def mend(name: str, vertices: np.ndarray, faces: np.ndarray) -> Shape:
     """A mesh with its vertices welded, its faces turned alike, and what is wrong with it known.
 
     Args:
         name: of the shape.
         vertices: [V, 3] float64, as stored.
         faces: [F, 3] int64.
-        colours: [V, 3] uint8.
 
     Faces at a vertex that is NaN or infinite are dropped if they are few; vertices at the same
     place become one; faces that name a vertex twice and copies of faces are dropped. Where two
@@ -35,7 +33,7 @@ def mend(
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise Broken(f"has a face that names vertex {faces.max()} of {len(vertices)}; export again")
     faces = _without_bad_vertices(vertices, faces, notes)
-    vertices, faces, colours = _welded(vertices, faces, colours)
+    vertices, faces = _welded(vertices, faces)
     faces = _without_twice_named(faces, notes)
     faces = _without_copies(faces, notes)
     if not len(faces):
@@ -44,9 +42,9 @@ def mend(
     if not edges.is_closed:
         faces, edges = _without_flat(vertices, faces, edges, notes)
     faces, sign = sort_parts(vertices, faces, edges, notes)
-    vertices, faces, colours = _compact(vertices, faces, colours)
+    vertices, faces = _compact(vertices, faces)
     _require_extent(vertices)
-    return Shape(name, vertices, faces, "mesh", None, colours, sign, tuple(notes))
+    return Shape(name, vertices, faces, "mesh", sign=sign, notes=tuple(notes))
 
 
 def mend_points(
@@ -56,6 +54,7 @@ def mend_points(
     colours: np.ndarray | None = None,
 ) -> Shape:
     """Points [N, 3] that are finite, with normals of unit length; those that are not are dropped.
+    Colours are [N, 3] uint8 sRGB.
 
     Raises Broken if they are more than a hundredth of all, or if all points are in one place.
     """
@@ -79,7 +78,8 @@ def mend_points(
         colours = None if colours is None else colours[sound]
     _require_extent(points)
     faces = np.empty((0, 3), np.int64)
-    return Shape(name, points, faces, "points", normals, colours, "none", tuple(notes))
+    known = None if colours is None else PointColours(points, normals, colours)
+    return Shape(name, points, faces, "points", normals, known, "none", tuple(notes))
 
 
 def unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,22 +119,21 @@ def _without_bad_vertices(vertices: np.ndarray, faces: np.ndarray, notes: list[s
     return faces[sound]
 
 
-def _welded(vertices, faces, colours):
+def _welded(vertices, faces):
     """Vertices at the same place become one; those that no face names go."""
     first, kind = unique_rows(vertices + 0.0)  # so that -0 is 0
     if len(first) < len(vertices):
         vertices, faces = vertices[first], kind[faces]
-        colours = None if colours is None else colours[first]
-    return _compact(vertices, faces, colours)
+    return _compact(vertices, faces)
 
 
-def _compact(vertices, faces, colours):
+def _compact(vertices, faces):
     used = np.zeros(len(vertices), bool)
     used[faces] = True
     if used.all():
-        return vertices, faces, colours
+        return vertices, faces
     number = np.cumsum(used) - 1
-    return vertices[used], number[faces], None if colours is None else colours[used]
+    return vertices[used], number[faces]
 
 
 def _without_twice_named(faces: np.ndarray, notes: list[str]) -> np.ndarray:

@@ -1,9 +1,11 @@
 """What a shape is once it has been read: points, faces and the few facts that go with them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+
+from fields.shapes.colours import Colours
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +19,7 @@ class Shape:
             point cloud.
         kind: "mesh" or "points".
         normals: [V, 3] float64 of unit length, of a point cloud that has them.
-        colours: [V, 3] uint8 sRGB, where the source had colours or a texture.
+        colours: of its surface, where the source has any.
         sign: what tells inside from outside: "pseudonormal" for a closed mesh whose faces agree,
             "winding" for one that is closed but touches or cuts itself, "none" for an open mesh
             and for points.
@@ -30,7 +32,7 @@ class Shape:
     faces: np.ndarray
     kind: Literal["mesh", "points"] = "mesh"
     normals: np.ndarray | None = None
-    colours: np.ndarray | None = None
+    colours: Colours | None = None
     sign: Literal["pseudonormal", "winding", "none"] = "none"
     notes: tuple[str, ...] = ()
     up: Literal["x", "y", "z"] = "y"
@@ -39,6 +41,12 @@ class Shape:
     def is_closed(self) -> bool:
         """The mesh has an inside: each edge is walked as often in one direction as in the other."""
         return self.sign != "none"
+
+    def without_colours(self, why: str = "") -> "Shape":
+        """The same but for its colours; `why` is a note, where it has some."""
+        if self.colours is None:
+            return self
+        return replace(self, colours=None, notes=(*self.notes, *([why] if why else [])))
 
     @property
     def box(self) -> tuple[np.ndarray, np.ndarray]:

@@ -99,6 +99,14 @@ def decimate(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.nd
     return np.asarray(mesh.vertices), np.asarray(mesh.triangles).astype(np.int64)
 
 
+def nearest(vertices: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which of the vertices [V, 3] is nearest to each of the others [N, 3]: indices [N]."""
+    from scipy.spatial import KDTree
+
+    middle = vertices.mean(0)  # where doubles are finest
+    return np.asarray(KDTree(vertices - middle).query(others - middle)[1])
+
+
 def _checked(path, vertices, faces, normals, colours) -> tuple[np.ndarray, np.ndarray]:
     name = shown(path)
     vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces)

@@ -1,0 +1,55 @@
+"""The files that a mesh names: buffers, materials and pictures, which lie beside it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from urllib.parse import unquote
+
+from fields.pictures.naming import shown
+
+
+class Beside:
+    """Gives trimesh a file by the name that a mesh has for it.
+
+    Attributes:
+        lost: what was asked for and is not there, as a user knows it.
+    """
+
+    def __init__(self, path):
+        whole = os.path.abspath(os.fsdecode(path))
+        folder, self.file_name = os.path.split(whole)
+        self._folders = [folder]
+        self.lost: list[str] = []
+
+    def get(self, name: str) -> bytes:
+        """The bytes of a file; FileNotFoundError where it is not there."""
+        for path in (os.path.join(f, place) for place in _places(name) for f in self._folders):
+            if os.path.isfile(path):
+                self._folders.append(os.path.dirname(path))  # pictures may lie beside an MTL
+                with open(path, "rb") as file:
+                    return file.read()
+        lost = os.path.basename(_plain(name))
+        if lost not in self.lost:
+            self.lost.append(lost)
+        raise FileNotFoundError(errno.ENOENT, "no such file", lost)
+
+    __getitem__ = get
+
+    def notes(self) -> list[str]:
+        """A line for the user for each file that is lost."""
+        return [f"{shown(name)} is not there: its colours are missing" for name in self.lost]
+
+
+def _places(name: str) -> list[str]:
+    """Where a file may be: as named, then what is left without options, then in this folder, since
+    some programs write the path on the machine where a mesh was made."""
+    plain = _plain(name)
+    return list(dict.fromkeys([name, unquote(name), plain, os.path.basename(plain)]))
+
+
+def _plain(name: str) -> str:
+    """A name without the options of an MTL (`-s 1 1 1 skin.png`), with slashes as here."""
+    without = re.sub(r"^(-[a-z]+(\s+(on|off|[-+.\d]+))*\s+)+", "", name.strip(), flags=re.I)
+    return without.strip('"').replace("\\", "/")
