@@ -25,6 +25,7 @@ from fields.progress import Progress
 from fields.request import Request
 from fields.runs import Run
 from fields.session import Session
+from fields.shapes import Shape
 from fields.signals.signal import Signal
 from fields.sources import Source, Thing
 from fields.steps import Loss
@@ -196,6 +197,8 @@ def _new(request: Request, thing: Thing, where: torch.device) -> _Beginning:
         else folder.new(request.place, overwrite=request.overwrite)
     )
     try:
+        if request.size_kb is not None and isinstance(thing, Shape):
+            thing = thing.without_colours("colours are not stored with --size-kb; leave it away")
         signal = sources.signal_of(thing, request, where)
         check_model(request.model_name, signal)
         extra = checkpoint.HEADER_BYTES + sum(t.nbytes for t in signal.tensors().values())
@@ -220,6 +223,8 @@ def _resumed(request: Request, thing: Thing, where: torch.device) -> _Beginning:
     place = folder.existing(request.place or folder.latest(folder.RUNS, _stem(request, thing)))
     try:
         state = resuming.State.read(place)
+        if isinstance(thing, Shape) and not state.is_coloured:
+            thing = thing.without_colours()
         signal = sources.signal_of(thing, state.with_options_of(request), where)
         held = resuming.read(state, request, signal)
     except BaseException:

@@ -16,7 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fields.errors import FieldsError
+from fields.errors import FieldsError, Interrupted
 from fields.plan import Plan
 from fields.steps import Step
 from fields.target import Scorer, TargetWatch
@@ -143,26 +143,38 @@ def broken_tensor(take: Step) -> str | None:
     return None
 
 
+class Caught(list[unix_signals.Signals]):
+    """The signals that came.
+
+    Attributes:
+        at_once: they end what is done, by Interrupted; else they are only noted.
+    """
+
+    at_once = False
+
+    def note(self, number: int, frame: object) -> None:
+        if self and number == unix_signals.SIGINT:
+            raise KeyboardInterrupt
+        self.append(unix_signals.Signals(number))
+        if self.at_once:
+            raise Interrupted(f"stopped by {self[0].name}", number)
+
+
 @contextmanager
-def caught_signals() -> Iterator[list[unix_signals.Signals]]:
+def caught_signals() -> Iterator[Caught]:
     """Within, Ctrl-C and its kin are only noted, so that no step is cut in two.
 
     Yields the list of those that came. A second Ctrl-C interrupts at once. Nothing is changed in a
     thread, where Python allows no handlers, nor for a signal that the process ignores (nohup).
     """
-    caught: list[unix_signals.Signals] = []
-
-    def note(number, frame):
-        if caught and number == unix_signals.SIGINT:
-            raise KeyboardInterrupt
-        caught.append(unix_signals.Signals(number))
+    caught = Caught()
 
     before = {}
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(unix_signals, name, None)
             if number and unix_signals.getsignal(number) not in (None, unix_signals.SIG_IGN):
-                before[number] = unix_signals.signal(number, note)
+                before[number] = unix_signals.signal(number, caught.note)
     try:
         yield caught
     finally:

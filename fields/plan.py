@@ -149,6 +149,17 @@ SHAPE_TRAINING = {
 TOWARDS_TARGET = {"shape": Schedule(fading=20.0)}
 SCHEDULES = {"picture": Schedule(hold=0.3, last=0.03), "shape": Schedule(hold=0.5, last=0.02)}
 
+# Of the colours of a shape, after its distances: 1 to 2 s on two cores, with the points drawn.
+_COLOURS = Training(batch=4096, rate=1e-2, table_rate=1e-2)
+_COLOUR_STEPS = (400, 800)  # as many as the distances took, from the least to the most
+
+
+def of_colours(taken: int, seed: int) -> Plan:
+    """The plan of the colours of a shape whose distances took so many steps."""
+    least, most = _COLOUR_STEPS
+    stop = Stop(steps=min(max(taken, least), most))
+    return Plan(_COLOURS, Schedule(hold=0.3, last=0.02), stop, seed)
+
 
 def make(
     stop: Stop,

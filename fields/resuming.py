@@ -80,6 +80,11 @@ class State:
         path = place.file(folder.STATE)
         return State(place.path, path, *checkpoint.read(path))
 
+    @property
+    def is_coloured(self) -> bool:
+        """The run stores the colours of its source."""
+        return bool(self.content.get("signal", {}).get("coloured"))
+
     def with_options_of(self, request: Request) -> Request:
         """The request, with the run's options of the source; FieldsError where others are asked
         for."""

@@ -12,14 +12,16 @@ import torch
 from torch import Tensor, nn
 
 import fields
-from fields import checkpoint, folder, loop
+from fields import checkpoint, colouring, folder, loop
 from fields.configs import Config
 from fields.errors import FieldsError, Interrupted
 from fields.folder import RunFolder
-from fields.loop import Diverged, Standing
+from fields.loop import Caught, Diverged, Standing
+from fields.models.hashgrid import HashGrid
 from fields.pictures.naming import shown
 from fields.plan import Plan
 from fields.progress import Figures, Progress
+from fields.render import device_of
 from fields.runs import Run, run_of
 from fields.signals.signal import Signal
 from fields.steps import Step
@@ -61,6 +63,8 @@ class Session:
         self._log: list[dict[str, Any]] = []
         self._next_line = 0.0
         self._fingerprint: str | None = None
+        self._colours: HashGrid | None = None  # the field of those of a shape
+        self._colour_seconds = 0.0
 
     def run(self) -> Run:
         """Fit, write, score. Raises Interrupted or FieldsError when it ended otherwise."""
@@ -83,8 +87,35 @@ class Session:
                 self.progress.close()
             if caught:
                 self._keep()
-                raise Interrupted(f"stopped by {caught[0].name}; {self._what_is_kept()}", caught[0])
-            return self._finish(reason)
+                raise self._stopped(caught)
+            with self._telling_what_is_kept():
+                self._note("end", reason=reason)
+                self._write_weights()
+                try:
+                    self._publish()
+                finally:  # wherever the files are now
+                    self._colour(caught)
+                    run = self._score(reason, caught)
+            return run
+
+    def _stopped(self, caught: Caught) -> Interrupted:
+        return Interrupted(f"stopped by {caught[0].name}; {self._what_is_kept()}", caught[0])
+
+    def _colour(self, caught: Caught) -> None:
+        """Fit the colours of a shape that has some, once its distances are kept."""
+        source = self.signal.colours()
+        if source is None:
+            return
+        begin = time.perf_counter()
+        where = device_of(self.field)
+        taken, seed = self.standing.step, self.plan.seed
+        colours = colouring.fit(source, taken, seed, where, stopped=lambda: bool(caught))
+        if colours is None:
+            return
+        self._colours, self._colour_seconds = colours, time.perf_counter() - begin
+        self._note("colours", seconds_of_colours=round(self._colour_seconds, 4))
+        self._write_field()
+        self._write_log()
 
     # What the loop tells and asks
 
@@ -154,26 +185,33 @@ class Session:
     def _write_weights(self) -> None:
         self._write_state()
         self._write_field()
+        self._write_log()
+
+    def _write_log(self) -> None:
         self.place.log("".join(f"{json.dumps(line, allow_nan=False)}\n" for line in self._log))
         self._log.clear()
 
+    def _score(self, reason: str, caught: Caught) -> Run:
+        """As `_finish`, ended at once by a signal: what is left can be had again from the files."""
+        caught.at_once = True
+        try:
+            if caught:
+                raise self._stopped(caught)
+            return self._finish(reason)
+        except Interrupted:
+            raise self._stopped(caught) from None
+
     def _finish(self, reason: str) -> Run:
-        """The files of a run that reached its end; its score is that of the field read back."""
-        with self._telling_what_is_kept():
-            self._note("end", reason=reason)
-            self._write_weights()
-            file = self.place.file(folder.FIELD)
-            tensors, content = checkpoint.read(file)
-            checkpoint.fill(file, tensors, self.field)
-            run = run_of(self.place.path, self.field, content, tensors=tensors)
-            try:
-                scores = run.finish(self.signal, self.place)
-                run.metrics = self._metrics(reason, file.stat().st_size) | scores
-                with self.place.replacing(folder.METRICS) as written:
-                    text = json.dumps(run.metrics, indent=2, allow_nan=False)
-                    written.write(text.encode() + b"\n")
-            finally:  # the field stands, whatever befell what is made of it
-                self._publish()
+        """Preview and scores of a run whose field stands; they are those of the field read back."""
+        file = self.place.file(folder.FIELD)
+        tensors, content = checkpoint.read(file)
+        checkpoint.fill(file, tensors, self.field)
+        run = run_of(self.place.path, self.field, content, tensors=tensors)
+        scores = run.finish(self.signal, self.place)
+        run.metrics = self._metrics(reason, file.stat().st_size) | scores
+        with self.place.replacing(folder.METRICS) as written:
+            text = json.dumps(run.metrics, indent=2, allow_nan=False)
+            written.write(text.encode() + b"\n")
         run.path = self.place.path
         return run
 
@@ -186,7 +224,11 @@ class Session:
 
     def _write_field(self) -> None:
         tensors = {**checkpoint.weights(self.field), **self.signal.tensors()}
-        self._write(folder.FIELD, tensors, self._describe_field())
+        content = self._describe_field()
+        if self._colours is not None:
+            tensors |= colouring.tensors(self._colours)
+            content[colouring.KEY] = self._colours.config.as_dict()
+        self._write(folder.FIELD, tensors, content)
 
     def _describe_field(self) -> dict[str, Any]:
         """No clock and no path stands here: the same fit gives the same bytes."""
@@ -224,7 +266,7 @@ class Session:
             "model": checkpoint.describe_model(self.field, self.config)["model"],
             **self.facts,
             "steps": self.standing.step,
-            "seconds": round(self.standing.seconds, 4),
+            "seconds": round(self.standing.seconds + self._colour_seconds, 4),
             "wall_seconds": round(time.perf_counter() - self.wall_started, 4),
             "check_seconds": round(self.standing.check_seconds, 4),
             "samples_per_second": round(self._rate()),

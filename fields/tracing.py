@@ -113,8 +113,8 @@ def draw(
         tracer: of the field.
         camera: in units of the source.
         space: of the field.
-        shading: "lit" (a light over the left shoulder of the camera), "normals" (x, y, z as red,
-            green, blue), or "depth" (near is bright).
+        shading: "lit" (a light over the left shoulder of the camera), "colour" (without light),
+            "normals" (x, y, z as red, green, blue), or "depth" (near is bright).
         smooth: pixels along an axis that one is the mean of.
         two_sided: a surface without an inside shows either side.
         colours: points [N, 3] -> RGB in [0, 1] (sRGB); None draws clay.
@@ -154,6 +154,9 @@ def _shade(
     if shading == "depth":
         depth = (points - points[:1] * 0 - 0.5) @ view[:, 2]  # towards the camera
         return (0.5 + depth / 1.6).clamp(0, 1)[:, None].expand(-1, 3)
+    base = colours(points) if colours else points.new_tensor(_CLAY).expand(len(points), 3)
+    if shading == "colour":
+        return base
     normals = tracer.normals(points)
     if two_sided:
         normals = torch.where((normals * rays).sum(1, keepdim=True) > 0, -normals, normals)
@@ -164,8 +167,5 @@ def _shade(
     sky = 0.5 + 0.5 * (normals @ view[:, 1])
     half = torch.nn.functional.normalize(light - rays, dim=1)
     shine = (normals * half).sum(1).clamp(min=0) ** 40
-    base = (
-        colours(points) if colours else points.new_tensor([0.80, 0.77, 0.73]).expand(len(points), 3)
-    )
     linear = base**2.2 * (0.75 * diffuse + 0.12 + 0.22 * sky)[:, None] + 0.12 * shine[:, None]
     return linear.clamp(0, 1) ** (1 / 2.2)

@@ -244,7 +244,7 @@ def test_the_commands_on_a_mesh_file(tmp_path, capsys, monkeypatch):
         (("mesh", run, "-o", "a.xyz"), "its suffix says no format of meshes"),
         (("mesh", run, "--resolution", 4), "--resolution must be from 8 to 1024"),
         (("render", run, "--crop", "0,0,4,4"), "--crop is not for the shape"),
-        (("render", run, "--shading", "gold"), "--shading must be lit, normals or depth"),
+        (("render", run, "--shading", "gold"), "--shading must be lit, colour, normals or depth"),
         (("render", run, "--camera", "no.json"), "no.json cannot be read"),
         (("fit", "torus.obj", "--spread", "-1"), "spread must be at least"),
     ]:

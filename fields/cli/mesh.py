@@ -42,17 +42,24 @@ def main(arguments: Sequence[str], started: float) -> None:
     say_fallback(run)
     import time
 
-    from fields.shapes.write import decimate, write_mesh
+    import numpy as np
+
+    from fields.shapes.write import decimate, nearest, write_mesh
 
     options = {} if parsed.level is None else {"level": parsed.level}
     begin = time.perf_counter()
     with threads():
         vertices, faces, normals = run.mesh(parsed.resolution, **options)
     seconds = time.perf_counter() - begin
+    colours = None
+    if isinstance(run, ShapeRun) and run.has_colours:
+        colours = np.asarray(run.colours(run.on_surface(vertices, normals, parsed.level or 0.0)))
     if parsed.faces is not None:
+        all_vertices = vertices
         vertices, faces = decimate(vertices, faces, parsed.faces)
+        colours = None if colours is None else colours[nearest(all_vertices, vertices)]
         normals = None
     beside = run.path if run.path.is_dir() else run.path.parent
     out = Path(parsed.out) if parsed.out else beside / "mesh.glb"
-    write_mesh(out, vertices, faces, normals, up=getattr(run, "up", "z"))
+    write_mesh(out, vertices, faces, normals, colours, up=getattr(run, "up", "z"))
     print(f"{shown(out)}: {len(faces):,} faces, {len(vertices):,} vertices; {duration(seconds)}")

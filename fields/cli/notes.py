@@ -29,4 +29,6 @@ def scored(scores: dict[str, Any]) -> str:
         parts.append(f"F {scores['f_score']:.4f}")
     if scores.get("normal_consistency") is not None:
         parts.append(f"normals {scores['normal_consistency']:.3f}")
+    if scores.get("colour_psnr") is not None:
+        parts.append(f"colours {scores['colour_psnr']:.1f} dB")
     return ", ".join(parts) or "not scored"

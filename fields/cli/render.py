@@ -12,7 +12,7 @@ from fields.errors import FieldsError, either, flag
 if TYPE_CHECKING:
     from fields.runs import PictureRun, Run, ShapeRun, VolumeRun
 
-SHADINGS = ("lit", "normals", "depth")
+SHADINGS = ("lit", "colour", "normals", "depth")
 VIEW = ("crop", "azimuth", "elevation", "camera", "orbit", "fps", "shading", "slice")
 TAKES = {"picture": {"crop"}, "shape": {*VIEW} - {"crop", "slice"}, "volume": {"slice"}}
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str], started: float) -> None:
     add("--camera", metavar="FILE", help="the cameras of a JSON file, one or a whole path")
     add("--orbit", type=whole, metavar="N", help="N views once around")
     add("--fps", type=number, metavar="N", help="of a film (30)")
-    add("--shading", metavar="WORD", help="lit, normals or depth (lit)")
+    add("--shading", metavar="WORD", help="lit, colour, normals or depth (lit)")
     slices = parser.add_argument_group("of a volume")
     slices.add_argument("--slice", type=axis_at, metavar="AXIS@AT", help="such as z@0.5 (z@0.5)")
     parsed = parser.parse(arguments)

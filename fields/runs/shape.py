@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fields import cameras, folder, tracing
+from fields import cameras, colouring, folder, tracing
 from fields.cameras import Camera
 from fields.errors import FieldsError, MissingLibrary, NoSurface
 from fields.pictures import png
@@ -22,6 +22,7 @@ from fields.shapes import Shape, ShapeSpace, read_shape
 from fields.shapes.extract import extract
 from fields.shapes.open_surface import extract_open
 from fields.shapes.polish import field_normals
+from fields.signals.colours import ColourSignal, to_bytes
 from fields.signals.shape import NAMES
 
 RESOLUTION = 256  # cells along an axis of the mesh that scores and previews are made of
@@ -37,6 +38,8 @@ class ShapeRun(Run):
         stores: sdf, udf or occupancy.
         up: the axis that points up: x, y or z.
         low, high: [3], corners of the source's box, in its units.
+        colour_field: points [N, 3] of the unit cube -> sRGB [N, 3], not clamped; None without
+            colours.
     """
 
     def _read_signal(self, signal: dict[str, Any], tensors: dict[str, Tensor]) -> None:
@@ -47,6 +50,8 @@ class ShapeRun(Run):
         except (KeyError, TypeError, ValueError):
             raise FieldsError(f"{shown(self.path)} describes no shape") from None
         self.low, self.high = low, high
+        colours = colouring.restore(self.path, tensors, self.config)
+        self.colour_field = None if colours is None else colours.to(device_of(self.field))
         # So that a field alone can be asked in the units that the user knows.
         ask = functools.partial(_distance, self.field, self.space, self.stores)
         object.__setattr__(self.field, "sdf", ask)
@@ -72,6 +77,28 @@ class ShapeRun(Run):
         """Coords [N, 3] in the unit cube -> [N], negative inside, in lengths of the cube."""
         values = self.field(coords.to(device_of(self.field)))[:, 0]
         return -values if self.stores == "occupancy" else values
+
+    @property
+    def has_colours(self) -> bool:
+        return self.colour_field is not None
+
+    def colours(self, points: np.ndarray | Tensor) -> np.ndarray | Tensor:
+        """The colours of the surface at points on it, or near it.
+
+        Args:
+            points: [..., 3] in units of the source.
+
+        Returns [..., 3] uint8 sRGB: an array for an array, a tensor for a tensor.
+        Raises FieldsError where none are stored.
+        """
+        if self.colour_field is None:
+            raise FieldsError(f"{shown(self.path)} stores no colours")
+        return _asked(self.colour_field, self.space, points, to_bytes)
+
+    def on_surface(self, vertices: np.ndarray, normals: np.ndarray, level: float) -> np.ndarray:
+        """Places on the surface itself, for the vertices [V, 3] of a mesh at another level, whose
+        colours were not learned; of an occupancy, whose levels are no lengths, as they are."""
+        return vertices - level * normals if self.stores == "sdf" else vertices
 
     def mesh(self, resolution: int | None = None, level: float = 0.0, **options: Any) -> Mesh:
         """The surface as a mesh, in units of the source.
@@ -132,12 +159,15 @@ class ShapeRun(Run):
         Args:
             size: (width, height) in pixels, 800 x 800 by default, for the usual camera.
             camera: another view.
-            shading: lit, normals or depth.
+            shading: lit, colour (as it is, without light), normals or depth.
             smooth: rays along an axis of a pixel.
             cancel: [1]; Cancelled is raised once it is not zero.
 
-        Returns [height, width, 3] uint8.
+        Returns [height, width, 3] uint8. Raises FieldsError for `colour` where none is stored.
         """
+        field = self.colour_field
+        if field is None and shading == "colour":
+            raise FieldsError(f"{shown(self.path)} stores no colours; --shading lit draws it grey")
         return tracing.draw(
             self.tracer(),
             camera or self.camera(size or (800, 800)),
@@ -145,6 +175,7 @@ class ShapeRun(Run):
             shading=shading,
             smooth=smooth,
             two_sided=not self.is_signed,
+            colours=None if field is None else lambda points: field(points).clamp(0, 1),
             device=device_of(self.field),
             cancel=cancel,
         )
@@ -175,7 +206,14 @@ class ShapeRun(Run):
 
         vertices, faces, _ = self.mesh()
         inside = self.values if self.is_signed else None
-        return score_shape(shape, vertices, faces, inside, is_distance=self.stores == "sdf")
+        figures = score_shape(shape, vertices, faces, inside, is_distance=self.stores == "sdf")
+        return figures | self._colour_scores(shape)
+
+    def _colour_scores(self, shape: Shape) -> dict[str, float]:
+        if self.colour_field is None or shape.colours is None:
+            return {}
+        signal = ColourSignal(shape.colours, self.space, device_of(self.field))
+        return {"colour_psnr": round(signal.score(self.colour_field), 4)}
 
     def finish(self, signal: Any, place: folder.RunFolder) -> dict[str, Any]:
         with place.replacing(folder.PREVIEW) as file:
@@ -183,11 +221,13 @@ class ShapeRun(Run):
         try:
             return self.scores(signal.source)
         except (MissingLibrary, NoSurface):  # the run is kept; `fields eval` says what is missing
-            return {"iou": signal.iou(self.field)} if signal.sampled else {}
+            iou = {"iou": signal.iou(self.field)} if signal.sampled else {}
+            return iou | self._colour_scores(signal.source)
 
     @property
     def described(self) -> str:
-        return NAMES.get(self.stores, "nothing that is known")
+        colours = " and colours" if self.has_colours else ""
+        return NAMES.get(self.stores, "nothing that is known") + colours
 
     def __repr__(self) -> str:
         iou = self.metrics.get("iou")
@@ -209,13 +249,23 @@ def _distance(
     field: nn.Module, space: ShapeSpace, stores: str, points: np.ndarray | Tensor
 ) -> np.ndarray | Tensor:
     """See ShapeRun.sdf."""
+    divisor = -1.0 if stores == "occupancy" else space.scale
+    return _asked(field, space, points, lambda values: values[:, 0] / divisor)
+
+
+def _asked(
+    field: nn.Module,
+    space: ShapeSpace,
+    points: np.ndarray | Tensor,
+    made: Callable[[Tensor], Tensor],
+) -> np.ndarray | Tensor:
+    """What is `made` of the values [N, C] of a field at points of the source: [..., 3] -> [...] or
+    [..., C]."""
     array = points.detach().cpu().numpy() if isinstance(points, Tensor) else np.asarray(points)
     if array.ndim == 0 or array.shape[-1] != 3:
         raise FieldsError(f"points must be [..., 3], got {list(array.shape)}")
     coords = torch.from_numpy(space.to_unit(array).astype(np.float32)).reshape(-1, 3)
     with torch.inference_mode():
-        parts = [field(part)[:, 0] for part in coords.to(device_of(field)).split(1 << 18)]
-    values = torch.cat(parts).cpu() if parts else torch.zeros(0)
-    values = -values if stores == "occupancy" else values / space.scale
-    values = values.reshape(array.shape[:-1])
+        values = torch.cat([made(field(c)) for c in coords.to(device_of(field)).split(1 << 18)])
+    values = values.cpu().reshape((*array.shape[:-1], *values.shape[1:]))
     return values if isinstance(points, Tensor) else values.numpy()

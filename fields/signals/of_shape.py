@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from fields.configs.shape import ShapeOptions
 from fields.shapes import Shape, ShapeSpace
+from fields.signals.colours import ColourSignal
 
 CELLS = 200  # along an axis, by which models choose their sizes
 NAME_LENGTH = 60  # characters of a source's name in a file
+_HASHED = 1 << 14  # points whose colours are part of the fingerprint
 
 
 class ShapeSource:
     """A shape, its place in the unit cube, and what a checkpoint says of it.
 
     Attributes:
-        source, options: as given.
+        source, options, device: as given.
         space: from units of the source to the unit cube.
         stores: sdf, udf or occupancy.
     """
@@ -32,8 +36,8 @@ class ShapeSource:
     shape = (CELLS, CELLS, CELLS)
     stores: str
 
-    def __init__(self, shape: Shape, options: ShapeOptions):
-        self.source, self.options = shape, options
+    def __init__(self, shape: Shape, options: ShapeOptions, device: torch.device):
+        self.source, self.options, self.device = shape, options, device
         self.space = ShapeSpace.around(shape.vertices)
 
     @property
@@ -50,6 +54,7 @@ class ShapeSource:
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint says of the signal."""
+        coloured = {} if self.source.colours is None else {"coloured": True}
         return {
             "kind": self.kind,
             "name": self.name[:NAME_LENGTH],
@@ -57,21 +62,30 @@ class ShapeSource:
             "up": self.source.up,
             "space": self.space.as_dict(),
             "box": [corner.tolist() for corner in self.source.box],
-            "options": {name: getattr(self.options, name) for name in ShapeOptions.names()},
+            "options": dataclasses.asdict(self.options),
+            **coloured,
         }
 
     def tensors(self) -> dict[str, Tensor]:
         return {}
+
+    def colours(self) -> ColourSignal | None:
+        """Those of its surface, where the source has any."""
+        known = self.source.colours
+        return None if known is None else ColourSignal(known, self.space, self.device)
 
     def world_to_unit(self) -> list[list[float]]:
         """4 x 4: points (x, y, z, 1) of the source to the unit cube."""
         return self.space.world_to_unit.tolist()
 
     def fingerprint(self) -> str:
-        """A hash of vertices, faces and normals."""
+        """A hash of vertices, faces, normals and colours."""
         source = self.source
         digest = hashlib.sha256(np.ascontiguousarray(source.vertices).data)
         digest.update(np.ascontiguousarray(source.faces).tobytes())
         if source.normals is not None:
             digest.update(np.ascontiguousarray(source.normals).data)
+        if source.colours is not None:
+            colours = source.colours.sample(_HASHED).colours
+            digest.update(np.round(colours * 255).astype(np.uint8).tobytes())
         return digest.hexdigest()

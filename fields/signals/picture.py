@@ -74,6 +74,9 @@ class PictureSignal:
             return {}
         return {"signal.icc": torch.frombuffer(bytearray(self.picture.icc), dtype=torch.uint8)}
 
+    def colours(self) -> None:
+        """None of its own."""
+
     def world_to_unit(self) -> list[list[float]]:
         """3 x 3: pixels (x, y, 1) of the source to the unit square."""
         return [[1 / self.shape[0], 0.0, 0.0], [0.0, 1 / self.shape[1], 0.0], [0.0, 0.0, 1.0]]

@@ -69,7 +69,7 @@ class PointSignal(ShapeSource):
         for name in _OF_MESHES:
             if getattr(options, name) != getattr(ShapeOptions(), name):
                 raise FieldsError(f"{flag(name)} needs a mesh; {shape.name} holds points")
-        super().__init__(shape, options)
+        super().__init__(shape, options, device)
         # No finer than the points lie: a finer grid learns how they are scattered.
         cells = min(max(round(len(shape.vertices) ** 0.5), 32), CELLS)
         self.shape = (cells, cells, cells)
@@ -79,7 +79,7 @@ class PointSignal(ShapeSource):
         self.normals = torch.from_numpy(shape.normals.astype(np.float32)).to(device)
 
     def __str__(self) -> str:
-        return f"{self.source}, as signed distance"
+        return f"{self.source}, as signed distance{' and colours' if self.source.colours else ''}"
 
     def is_inside(self, values: Tensor) -> Tensor:
         """Which values [N] of a field are inside."""

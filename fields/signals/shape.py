@@ -26,7 +26,7 @@ class ShapeSignal(ShapeSource):
 
     def __init__(self, shape: Shape, options: ShapeOptions, device: torch.device):
         """Raises FieldsError where the options want a sign that the mesh does not give."""
-        super().__init__(shape, options)
+        super().__init__(shape, options, device)
         self.stores, self.sign = _resolved(shape, options)
         self.loss = LOSSES[self.stores]
         vertices = torch.from_numpy(self.space.to_unit(shape.vertices).astype(np.float32))
@@ -45,7 +45,8 @@ class ShapeSignal(ShapeSource):
         return 0 if self.stores == "udf" else SAMPLED
 
     def __str__(self) -> str:
-        return f"{self.source}, as {NAMES[self.stores]}"
+        colours = " and colours" if self.source.colours else ""
+        return f"{self.source}, as {NAMES[self.stores]}{colours}"
 
     def distance(self, points: Tensor) -> Tensor:
         """Distances [N] of points [N, 3] in the unit cube from the mesh, signed where it is."""

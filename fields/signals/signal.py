@@ -4,6 +4,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from fields.signals.colours import ColourSignal
+
 
 class Signal(Protocol):
     """A target: it draws batches, names its loss, scores a field, and describes itself.
@@ -66,6 +68,10 @@ class Signal(Protocol):
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint holds of it beside weights, under names that begin with `signal.`."""
+        ...
+
+    def colours(self) -> ColourSignal | None:
+        """Those of a surface that has some, to be learned beside its distances."""
         ...
 
     def world_to_unit(self) -> list[list[float]]:

@@ -109,6 +109,9 @@ class VolumeSignal:
     def tensors(self) -> dict[str, Tensor]:
         return {}
 
+    def colours(self) -> None:
+        """None of its own."""
+
     def world_to_unit(self) -> list[list[float]]:
         """4 x 4: voxels (x, y, z, 1) to the unit cube."""
         x, y, z = self.shape
