@@ -32,12 +32,15 @@ class Tracer:
             distance: steps are then all `least` long.
         least: the shortest step, towards a surface that is not reached otherwise.
         near: values at which a ray has arrived.
+        back: how far in front of the surface its normals are taken. At the surface itself the slope
+            of an unsigned distance turns round, and is noise.
     """
 
     values: Values
     bound: float | None = 1.1
     least: float = 1e-3
     near: float = 2e-4
+    back: float = 0.0
 
     def hits(self, origins: Tensor, directions: Tensor, cancel: Tensor | None = None) -> Tensor:
         """Distances [N] at which rays meet the surface; infinite where they do not."""
@@ -157,7 +160,7 @@ def _shade(
     base = colours(points) if colours else points.new_tensor(_CLAY).expand(len(points), 3)
     if shading == "colour":
         return base
-    normals = tracer.normals(points)
+    normals = tracer.normals(points - tracer.back * rays)
     if two_sided:
         normals = torch.where((normals * rays).sum(1, keepdim=True) > 0, -normals, normals)
     if shading == "normals":

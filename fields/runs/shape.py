@@ -185,7 +185,7 @@ class ShapeRun(Run):
         if self.stores == "occupancy":
             return tracing.Tracer(self.values, bound=None, least=1 / 384)
         if self.stores == "udf":
-            return tracing.Tracer(self.values, near=1.5e-3, least=5e-4)
+            return tracing.Tracer(self.values, near=1.5e-3, least=5e-4, back=6e-3)
         return tracing.Tracer(self.values)
 
     def png(self, longest: int | None = None) -> bytes:
