@@ -1,6 +1,6 @@
 """What a fit is going to do, decided before it starts: when it stops, how large its steps are.
 
-Every number that was tuned stands here.
+Every number of the optimiser that was tuned stands here.
 """
 
 import dataclasses
@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from fields.configs.base import SHAPES
 from fields.errors import FieldsError
 from fields.schedule import CONSTANT, Schedule
 
@@ -145,8 +146,8 @@ SHAPE_TRAINING = {
     "cam": TRAINING["cam"],
 }
 # A distance is told to within what the last steps move it: IoU 0.99 of a statue takes 100 steps
-# where a constant rate takes 140, and from there on it goes higher.
-TOWARDS_TARGET = {"shape": Schedule(fading=20.0)}
+# where a constant rate takes 140, and from there on it goes higher. Networks take thousands.
+FADING = Schedule(fading=20.0)
 SCHEDULES = {"picture": Schedule(hold=0.3, last=0.03), "shape": Schedule(hold=0.5, last=0.02)}
 
 # Of the colours of a shape, after its distances: 1 to 2 s on two cores, with the points drawn.
@@ -180,9 +181,11 @@ def make(
         samples: of the signal; a larger batch pays where tables outgrow the cache.
         batch, rate: replace the tuned ones.
     """
-    tuned = SHAPE_TRAINING if kind == "shape" else TRAINING
+    tuned = SHAPE_TRAINING if kind in SHAPES else TRAINING
     training = tuned.get(model or "", Training(rate=1e-3, table_rate=1e-3, eps=1e-8))
-    if kind != "shape" and model == "hashgrid" and samples >= LARGE_SIGNAL:
+    if kind == "points":  # a step looks at a sample five times
+        training = dataclasses.replace(training, batch=training.batch // 2)
+    if kind not in SHAPES and model == "hashgrid" and samples >= LARGE_SIGNAL:
         training = Training(batch=32768, rate=1e-2, table_rate=1e-2)
     if batch is not None:
         training = dataclasses.replace(training, batch=batch)
@@ -190,12 +193,12 @@ def make(
         ratio = training.table_rate / training.rate if model in ("cam", "triplane") else 1.0
         training = dataclasses.replace(training, rate=rate, table_rate=ratio * rate)
     if stop.is_empty:
-        by_default = SHAPE_SECONDS if kind == "shape" else DEFAULT_SECONDS
+        by_default = SHAPE_SECONDS if kind in SHAPES else DEFAULT_SECONDS
         stop = Stop(seconds=NETWORK_SECONDS if model in _NETWORKS else by_default)
     elif stop == Stop(target=stop.target):
         stop = dataclasses.replace(stop, seconds=TARGET_SECONDS)
-    # A decaying rate is worth its slower start only where the end of the fit is known.
-    schedule = SCHEDULES.get(kind, SCHEDULES["picture"])
+    # A cosine is worth its slower start only where the end of the fit is known.
+    schedule = SCHEDULES["shape" if kind in SHAPES else "picture"]
     if stop.target:
-        schedule = TOWARDS_TARGET.get(kind, CONSTANT)
+        schedule = FADING if kind in SHAPES and model not in _NETWORKS else CONSTANT
     return Plan(training, schedule, stop, seed)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Schedule:
-    """Full rate for a while, then a cosine down to a last one.
+    """Full rate for a while, then a cosine down to a last one; or one that fades from the start.
 
     Args:
         hold: share of the fit at the full rate, from 0 to 1; 1 is a constant rate.

@@ -165,7 +165,9 @@ def test_points_with_normals_become_a_distance(tmp_path):
     assert length.mean().item() == pytest.approx(1, abs=0.05)
     at = np.random.default_rng(1).uniform(-0.38, 0.38, (2000, 3))
     true = np.hypot(np.hypot(at[:, 0], at[:, 1]) - 0.3, at[:, 2]) - 0.1
-    assert np.abs(run.sdf(at) - true).mean() < 0.006 and np.sign(run.sdf(at)[0]) == np.sign(true[0])
+    found, clear = run.sdf(at), np.abs(true) > 0.02
+    assert np.abs(found - true).mean() < 0.006
+    assert ((found < 0) == (true < 0))[clear].all()
 
 
 @pytest.mark.parametrize("model", ["siren", "finer", "fourier", "rbf", "triplane", "cam"])

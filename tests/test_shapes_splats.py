@@ -60,3 +60,13 @@ def test_a_closed_mesh_gives_its_own_normals_back():
     true = ops.closest_point(mesh, coords)[0]
     clear = true.abs() > 0.01
     assert torch.equal((ops.winding_number(soup, coords) > 0.5)[clear], (true < 0)[clear])
+
+
+@pytest.mark.parametrize("count", [2, 3, 9])
+def test_few_points_some_of_them_twice_make_triangles(count):
+    points = np.linspace([0.2, 0.2, 0.5], [0.8, 0.3, 0.5], count)
+    points = np.concatenate([points, points[:1]])
+    vertices, faces = splats(points, np.tile([[0.0, 0.0, 1.0]], (count + 1, 1)))
+    assert np.isfinite(vertices).all() and len(faces) == count + 1
+    sides = np.linalg.norm(np.ptp(vertices[faces], axis=1), axis=1)
+    assert (sides > 0).all() and (sides < 2).all()

@@ -69,3 +69,11 @@ def test_checks_find_the_target_soon_and_cost_a_twentieth(cost, bias, monkeypatc
 def test_a_fit_without_a_target_is_never_checked():
     watch = TargetWatch(None, Clock(0, lambda t: 99), time.perf_counter())
     assert watch.reached(99) is None
+
+
+def test_a_rate_that_fades_falls_as_one_over_the_square_root_of_the_steps():
+    schedule = Schedule(fading=20)
+    assert schedule.factor(0.0, 0) == 1
+    assert schedule.factor(0.0, 20) == pytest.approx(0.5**0.5)
+    assert schedule.factor(0.9, 180) == pytest.approx(0.1**0.5)
+    assert Schedule(hold=0.5, last=0.1).factor(1.0, 10_000) == pytest.approx(0.1)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from fields.errors import FieldsError, SettingError, either
 
 C = TypeVar("C", bound="Config")
+SHAPES = ("shape", "points")  # kinds of signals
 
 
 class TooSmall(FieldsError):
@@ -141,7 +142,7 @@ class Config(Checked):
         """Settings that differ from the usual for signals of a kind: picture, shape or volume.
 
         Args:
-            kind: of the signal.
+            kind: of the signal; points are of a shape.
             cells: that it has along its longest axis.
             sized: whether the size of the model follows from a number of bytes; then none is here.
         """

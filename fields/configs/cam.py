@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fields.configs.base import setting
+from fields.configs.base import SHAPES, setting
 from fields.configs.network import NetworkConfig
 from fields.errors import SettingError
 
@@ -66,7 +66,7 @@ class CamConfig(NetworkConfig):
 
     @classmethod
     def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
-        return {"output_activation": "none"} if kind == "shape" else {}
+        return {"output_activation": "none"} if kind in SHAPES else {}
 
     @property
     def is_tunable(self) -> bool:

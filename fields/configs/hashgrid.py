@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fields import grid_levels
-from fields.configs.base import Config, TooSmall, setting
+from fields.configs.base import SHAPES, Config, TooSmall, setting
 from fields.errors import SettingError
 
 
@@ -19,6 +19,7 @@ def shape_grid(cells: int) -> dict[str, Any]:
         "base_resolution": 16,
         "growth": (cells / 16) ** (1 / 7),
     }
+
 
 # Of the colours of a shape: 3.2 MB. Half the table costs 1 dB of a texture, one hidden layer less
 # 1.5; without biases what has one colour is 1.8 levels of 255 off, not 1.2 (median).
@@ -92,7 +93,7 @@ class HashGridConfig(Config):
 
     @classmethod
     def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
-        return shape_grid(cells) if kind == "shape" and not sized else {}
+        return shape_grid(cells) if kind in SHAPES and not sized else {}
 
     @classmethod
     def for_signal(

@@ -4,7 +4,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from fields.configs.base import Config, TooSmall, setting
+from fields.configs.base import SHAPES, Config, TooSmall, setting
 
 N = TypeVar("N", bound="NetworkConfig")
 
@@ -67,7 +67,7 @@ class SignedConfig(NetworkConfig):
 
     @classmethod
     def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
-        if kind != "shape":
+        if kind not in SHAPES:
             return {}
         # Half as wide is four times as many steps: 0.98 of a small statue after 10 s, and 0.48.
         return {"signed": False} | ({} if sized else {"width": 128})

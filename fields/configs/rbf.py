@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fields import grid_levels
-from fields.configs.base import Config, TooSmall, setting
+from fields.configs.base import SHAPES, Config, TooSmall, setting
 from fields.configs.hashgrid import shape_grid, table_size
 from fields.errors import SettingError
 
@@ -118,7 +118,7 @@ class RbfConfig(Config):
 
     @classmethod
     def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
-        return shape_grid(cells) if kind == "shape" and not sized else {}
+        return shape_grid(cells) if kind in SHAPES and not sized else {}
 
     @classmethod
     def for_signal(

@@ -4,7 +4,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-from fields.configs.base import Config, TooSmall, setting
+from fields.configs.base import SHAPES, Config, TooSmall, setting
 from fields.errors import SettingError
 
 PLANES = {2: 1, 3: 3, 4: 6}
@@ -52,7 +52,7 @@ class TriPlaneConfig(Config):
     def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
         # Texels that few samples reach stay as they were, a rough field away from the surface: with
         # 200 along an axis the IoU of a small statue is 0.72 after 6 s, with 64 it is 0.995.
-        return {"resolution": 64} if kind == "shape" and not sized else {}
+        return {"resolution": 64} if kind in SHAPES and not sized else {}
 
     @classmethod
     def for_signal(

@@ -135,9 +135,9 @@ def _fill(
 
 
 def _crossings(slab: np.ndarray) -> int:
-    """Edges whose ends the surface parts; NaN lies outside, as in the mesh."""
-    inside = slab < 0
-    return sum(int(np.count_nonzero(np.diff(inside, axis=axis))) for axis in range(3))
+    """Edges whose ends the surface parts, of those whose ends are both known."""
+    sign = np.sign(slab)  # NaN remains
+    return sum(int(np.count_nonzero(np.abs(np.diff(sign, axis=axis)) > 1)) for axis in range(3))
 
 
 def _corners(active: np.ndarray) -> np.ndarray:

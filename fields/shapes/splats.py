@@ -7,7 +7,9 @@ import numpy as np
 NEIGHBOURS = 8  # of a point, that say how much of the surface it stands for
 
 
-def splats(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def splats(
+    points: np.ndarray, normals: np.ndarray, workers: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """One equilateral triangle for each point, square to its normal, as large as its share of the
     surface: of the disk that holds its eight nearest neighbours an eighth.
 
@@ -17,6 +19,7 @@ def splats(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndar
     Args:
         points: [N, 3].
         normals: [N, 3] of length 1.
+        workers: threads.
 
     Returns vertices [3 N, 3] float32 and faces [N, 3].
     """
@@ -26,7 +29,7 @@ def splats(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndar
     normals = np.asarray(normals, np.float64)
     count = min(NEIGHBOURS, len(points) - 1)
     if count:
-        farthest = KDTree(points).query(points, k=count + 1, workers=-1)[0][:, -1]
+        farthest = KDTree(points).query(points, [count + 1], workers=workers)[0][:, 0]  # pyright: ignore
         area = np.pi * farthest**2 / count
     else:
         area = np.zeros(len(points))

@@ -56,7 +56,7 @@ class ShapeSource:
         """What a checkpoint says of the signal."""
         coloured = {} if self.source.colours is None else {"coloured": True}
         return {
-            "kind": self.kind,
+            "kind": "shape",
             "name": self.name[:NAME_LENGTH],
             "stores": self.stores,
             "up": self.source.up,

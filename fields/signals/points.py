@@ -23,7 +23,7 @@ class Guess:
     def __init__(
         self, points: np.ndarray, normals: np.ndarray, spread: float, device: torch.device
     ):
-        vertices, faces = splats(points, normals)
+        vertices, faces = splats(points, normals, torch.get_num_threads())
         self.bvh = ops.build_bvh(
             torch.from_numpy(vertices).to(device), torch.from_numpy(faces).to(device)
         )
@@ -53,6 +53,7 @@ class PointSignal(ShapeSource):
     guessed: three quarters of it lie near points, moved by `spread`, the rest anywhere in the cube.
     """
 
+    kind = "points"
     loss = "points"
     sampled = 0
     stores = "sdf"
