@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fields.errors import FieldsError
+from fields.lens import STRAIGHT, Lens
 from fields.pictures.naming import shown
 
 FIELD_OF_VIEW = 35.0  # degrees, of the shorter side
@@ -19,37 +20,97 @@ UPS = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """A pinhole camera without distortion.
+    """A camera: where it stands, how large its picture is, what its lens does.
 
     Args:
-        cam_to_world: [4, 4] float64, in units of the source.
-        width, height: pixels.
-        focal: in pixels, alike along both axes; the principal point is the middle.
+        cam_to_world: [4, 4] float64, in units of the source; the upper left 3 x 3 is a rotation.
+        width, height: pixels; the centre of the first pixel is at (0.5, 0.5).
+        fl_x, fl_y: focal lengths in pixels.
+        cx, cy: the principal point in pixels, from the upper left corner.
+        lens: its distortion.
     """
 
     cam_to_world: np.ndarray
     width: int
     height: int
-    focal: float
+    fl_x: float
+    fl_y: float
+    cx: float
+    cy: float
+    lens: Lens = STRAIGHT
+
+    @classmethod
+    def simple(cls, cam_to_world: np.ndarray, width: int, height: int, focal: float) -> Camera:
+        """Without distortion, its focal length alike along both axes, looking at the middle."""
+        return cls(cam_to_world, width, height, focal, focal, width / 2, height / 2)
+
+    @property
+    def focal(self) -> float:
+        """The focal length along x, in pixels."""
+        return self.fl_x
+
+    @property
+    def position(self) -> np.ndarray:
+        """[3] in units of the source."""
+        return self.cam_to_world[:3, 3].copy()
+
+    @property
+    def forward(self) -> np.ndarray:
+        """The direction [3] in which it looks, of unit length."""
+        return -self.cam_to_world[:3, 2]
 
     def rays(self) -> tuple[np.ndarray, np.ndarray]:
         """Origin [3] and directions [height * width, 3] of unit length, row by row, float64."""
-        x = (np.arange(self.width) + 0.5 - self.width / 2) / self.focal
-        y = (self.height / 2 - np.arange(self.height) - 0.5) / self.focal
-        inside = np.empty((self.height, self.width, 3))
-        inside[..., 0], inside[..., 1], inside[..., 2] = x, y[:, None], -1
-        inside /= np.linalg.norm(inside, axis=-1, keepdims=True)
-        directions = inside.reshape(-1, 3) @ self.cam_to_world[:3, :3].T
-        return self.cam_to_world[:3, 3].copy(), directions
+        x, y = np.meshgrid(np.arange(self.width) + 0.5, np.arange(self.height) + 0.5)
+        pixels = np.stack([x.ravel(), y.ravel()], axis=1)
+        return self.position, self.rays_of(pixels)[1]
+
+    def rays_of(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rays of places in the picture.
+
+        Args:
+            pixels: [N, 2] x and y in pixels, at any fraction.
+
+        Returns origins [N, 3] (one camera, so all the same; not to be written to) and directions
+        [N, 3] of unit length, float64, in units and axes of the source.
+        """
+        directions = self.local_rays_of(pixels) @ self.cam_to_world[:3, :3].T
+        return np.broadcast_to(self.cam_to_world[:3, 3], directions.shape), directions
+
+    def local_rays_of(self, pixels: np.ndarray) -> np.ndarray:
+        """As the directions of `rays_of`, in the camera's own axes: x right, y up, z backward."""
+        pixels = np.asarray(pixels, np.float64)
+        places = (pixels - (self.cx, self.cy)) / (self.fl_x, self.fl_y)
+        return self.lens.rays_of(places) * (1.0, -1.0, -1.0)
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where points are seen.
+
+        Args:
+            points: [N, 3] in units of the source.
+
+        Returns pixels [N, 2], which may lie beside the picture and are NaN for a point that the
+        lens does not show, and depths [N] along the camera's axis, negative behind it.
+        """
+        local = (np.asarray(points, np.float64) - self.position) @ self.cam_to_world[:3, :3]
+        places = self.lens.places_of(local * (1.0, -1.0, -1.0))
+        return places * (self.fl_x, self.fl_y) + (self.cx, self.cy), -local[:, 2]
+
+    def resized(self, width: int, height: int, across: float, down: float) -> Camera:
+        """The same view on `width` x `height` pixels, `across` by `down` times as many."""
+        return replace(
+            self,
+            width=width,
+            height=height,
+            fl_x=self.fl_x * across,
+            fl_y=self.fl_y * down,
+            cx=self.cx * across,
+            cy=self.cy * down,
+        )
 
     def enlarged(self, factor: int) -> Camera:
         """The same view with `factor` times the pixels along each axis."""
-        return replace(
-            self,
-            width=self.width * factor,
-            height=self.height * factor,
-            focal=self.focal * factor,
-        )
+        return self.resized(self.width * factor, self.height * factor, factor, factor)
 
 
 def look_at(eye: np.ndarray, centre: np.ndarray, up: np.ndarray) -> np.ndarray:
@@ -93,7 +154,7 @@ def around(
     half = math.radians(FIELD_OF_VIEW) / 2
     eye = np.asarray(centre) + radius / math.sin(half) * direction
     focal = min(size) / 2 / math.tan(half)
-    return Camera(look_at(eye, np.asarray(centre), axis), size[0], size[1], focal)
+    return Camera.simple(look_at(eye, np.asarray(centre), axis), size[0], size[1], focal)
 
 
 def orbit(count: int, *ball: Any, elevation: float = 20.0, up: str = "y") -> list[Camera]:
@@ -144,4 +205,4 @@ def _camera(matrix: Any, fov: float | None, size: tuple[int, int]) -> Camera:
     if pose.size != 16 or not np.isfinite(pose).all():
         raise ValueError
     half = math.radians(FIELD_OF_VIEW if fov is None else float(fov)) / 2
-    return Camera(pose.reshape(4, 4), size[0], size[1], size[1] / 2 / math.tan(half))
+    return Camera.simple(pose.reshape(4, 4), size[0], size[1], size[1] / 2 / math.tan(half))

@@ -9,10 +9,10 @@ from torch import Tensor
 from fields.configs import ShapeOptions
 from fields.errors import FieldsError, flag
 from fields.pictures import SAMPLES, Picture, read_picture
+from fields.pictures.downscale import downscale
 from fields.pictures.picture import DTYPES
 from fields.request import Request
 from fields.shapes import Shape, Volume, find_kind, read_shape, read_volume
-from fields.signals.downscale import downscale
 from fields.signals.picture import PictureSignal
 from fields.signals.points import PointSignal
 from fields.signals.shape import ShapeSignal

@@ -7,8 +7,8 @@ from small import picture
 
 from fields import FieldsError
 from fields.pictures import Picture, psnr
+from fields.pictures.downscale import downscale
 from fields.signals import ssim as ssim_module
-from fields.signals.downscale import downscale
 from fields.signals.picture import PictureSignal
 from fields.signals.picture_score import MOST_PSNR, score
 from fields.signals.picture_space import PictureSpace

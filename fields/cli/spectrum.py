@@ -85,7 +85,7 @@ def _search(request: Request, picture: Any) -> Any:
 
     from fields import device
     from fields.fresh.search import search
-    from fields.signals.downscale import downscale
+    from fields.pictures.downscale import downscale
     from fields.signals.picture import PictureSignal
 
     assert isinstance(request.search, Fresh)

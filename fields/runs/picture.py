@@ -9,11 +9,11 @@ from torch import Tensor
 
 from fields import folder
 from fields.pictures import RelativeSpace, png, quantise, read_picture
+from fields.pictures.downscale import downscale
 from fields.pictures.naming import shown
 from fields.pictures.picture import Picture
 from fields.render import Box, Size, bands, checked_box, enlarged
 from fields.runs.run import Run
-from fields.signals.downscale import downscale
 from fields.signals.picture import PictureSignal
 from fields.signals.picture_score import score
 from fields.signals.picture_space import PictureSpace

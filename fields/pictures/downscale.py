@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from fields.errors import FieldsError
-from fields.pictures import Picture, quantise
+from fields.pictures.picture import Picture
+from fields.pictures.quantise import quantise
 
 
 def downscale(picture: Picture, factor: int) -> Picture:
