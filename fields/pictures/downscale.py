@@ -8,6 +8,8 @@ from fields.errors import FieldsError
 from fields.pictures.picture import Picture
 from fields.pictures.quantise import quantise
 
+_BAND_VALUES = 1 << 20
+
 
 def downscale(picture: Picture, factor: int) -> Picture:
     """Each output pixel is the mean of `factor` x `factor` pixels, as stored.
@@ -24,29 +26,38 @@ def downscale(picture: Picture, factor: int) -> Picture:
     height = -(-picture.height // factor)
     width = -(-picture.width // factor)
     result = np.empty((height, width, picture.channels), pixels.dtype)
-    for row in range(height):
-        block = pixels[row * factor : (row + 1) * factor].astype(np.float64)
-        if pixels.dtype.kind == "u":
-            block /= np.iinfo(pixels.dtype).max
-        mean = _means(block, factor, picture.has_alpha)
-        result[row] = _stored(mean[None], pixels.dtype)[0]
+    rows = max(1, _BAND_VALUES // (factor * pixels[0].size))
+    for row in range(0, height, rows):
+        band = pixels[row * factor : (row + rows) * factor].astype(np.float64)
+        result[row : row + rows] = _stored(_means(band, factor, picture.has_alpha), pixels.dtype)
     return dataclasses.replace(picture, pixels=result)
 
 
-def _means(block: np.ndarray, factor: int, has_alpha: bool) -> np.ndarray:
-    """[rows, W, C] -> [ceil(W / factor), C]."""
-    starts = np.arange(0, block.shape[1], factor)
-    counts = np.diff(np.append(starts, block.shape[1])) * block.shape[0]
+def _means(band: np.ndarray, factor: int, has_alpha: bool) -> np.ndarray:
+    """[H, W, C] -> [ceil(H / factor), ceil(W / factor), C]."""
+    counts = _sums(np.ones(band.shape[:2])[:, :, None], factor)
     if not has_alpha:
-        return np.add.reduceat(block.sum(0), starts) / counts[:, None]
-    alpha = np.add.reduceat(block[..., -1:].sum(0), starts)
-    colours = np.add.reduceat((block[..., :-1] * block[..., -1:]).sum(0), starts)
-    plain = np.add.reduceat(block[..., :-1].sum(0), starts) / counts[:, None]
-    weighted = np.divide(colours, alpha, out=plain, where=alpha > 0)
-    return np.concatenate([weighted, alpha / counts[:, None]], axis=1)
+        return _sums(band, factor) / counts
+    sums = _sums(np.concatenate([band, band[..., :-1] * band[..., -1:]], axis=2), factor)
+    channels = band.shape[2] - 1
+    plain, alpha, weighted = np.split(sums, [channels, channels + 1], axis=2)
+    colours = np.divide(weighted, alpha, out=plain / counts, where=alpha > 0)
+    return np.concatenate([colours, alpha / counts], axis=2)
+
+
+def _sums(band: np.ndarray, factor: int) -> np.ndarray:
+    """The sums of blocks; whole numbers are summed exactly."""
+    for axis in (0, 1):
+        band = band.swapaxes(0, axis)
+        total = band[::factor].copy()
+        for i in range(1, factor):
+            part = band[i::factor]
+            total[: len(part)] += part
+        band = total.swapaxes(0, axis)
+    return band
 
 
 def _stored(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if dtype.kind == "u":
-        return quantise(values, 8 * dtype.itemsize)
+        return quantise(values / np.iinfo(dtype).max, 8 * dtype.itemsize)
     return values.astype(dtype)

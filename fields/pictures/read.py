@@ -1,8 +1,11 @@
 """Reads a picture file, or a sample by its name, whatever its format; every failure is one line."""
 
 import os
+from collections.abc import Callable, Container, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
@@ -17,7 +20,10 @@ from fields.pictures.samples import SAMPLES, likely_sample, sample_path
 from fields.pictures.silence import quiet_libraries
 
 _READERS = {"png": png.read, "tiff": tiff.read, "exr": exr.read, "hdr": radiance.read}
+_FOR_THREADS = ("png", "jpeg", "webp", "bmp", "gif")
 _BAND_VALUES = 1 << 20
+
+Item = TypeVar("Item")
 
 
 def read_picture(source, *, max_megapixels: float | None = None) -> Picture:
@@ -35,12 +41,44 @@ def read_picture(source, *, max_megapixels: float | None = None) -> Picture:
     """
     path = find_source(source)
     # Quiet first: in a process without stderr the picture itself may be opened as descriptor 2.
-    with quiet_libraries(), open_file(path) as file:
+    with quiet_libraries():
+        picture, orientation = _read(path, max_megapixels)
+    return replace(picture, pixels=upright(picture.pixels, orientation))
+
+
+def read_together(
+    paths: Sequence, then: Callable[[Picture, Item], None], items: Sequence[Item], *, threads: int
+) -> None:
+    """Several picture files at once, their pixels as stored: none is turned upright.
+
+    Args:
+        paths: of files in PNG, JPEG, WebP, BMP or GIF; libraries for others are not for threads.
+        then: takes each picture and its item, in the thread that has decoded it.
+        items: one for each path.
+        threads: how many.
+
+    Errors are those of `read_picture`.
+    """
+
+    def one(path, item: Item) -> None:
+        then(_read(Path(path), None, _FOR_THREADS)[0], item)
+
+    # Once for all: it silences the whole process, under a lock.
+    with quiet_libraries(), ThreadPoolExecutor(threads) as pool:
+        list(pool.map(one, paths, items))
+
+
+def _read(
+    path: Path, max_megapixels: float | None, formats: Container[str] | None = None
+) -> tuple[Picture, int]:
+    """A picture as stored, and its orientation (see `upright`). Libraries must be quiet."""
+    with open_file(path) as file:
         try:
             header = probe_open(file, max_megapixels)
+            if formats is not None and header.format not in formats:
+                raise Unreadable(f"is of the format {header.format}; convert it to PNG")
             decoded = _decode(file, header.format)
-            pixels = upright(decoded.pixels, decoded.orientation)
-            _require_sound(pixels)
+            _require_sound(decoded.pixels)
         except (FieldsError, KeyboardInterrupt):
             raise
         except Unreadable as reason:
@@ -53,7 +91,8 @@ def read_picture(source, *, max_megapixels: float | None = None) -> Picture:
             if isinstance(error, OSError) and error.errno:  # not a decoder but the system
                 raise FieldsError(f"{shown(path)} cannot be read: {error.strerror}") from None
             raise FieldsError(f"{shown(path)} {damage(error)}") from None
-    return Picture(pixels, stem(path), header.format, decoded.icc)
+    picture = Picture(decoded.pixels, stem(path), header.format, decoded.icc)
+    return picture, decoded.orientation
 
 
 def find_source(source) -> Path:

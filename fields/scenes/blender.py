@@ -1,0 +1,62 @@
+"""Blender's format, that of the synthetic scenes of NeRF: transforms_{train,val,test}.json."""
+
+from pathlib import Path
+
+import numpy as np
+
+from fields.errors import FieldsError
+from fields.pictures.naming import shown
+from fields.scenes.scene import Frame, Scene
+from fields.scenes.splits import hold_out
+from fields.scenes.transforms import Transforms, box_of, read_transforms
+from fields.scenes.views import cube, focus, seen_box, up_of
+
+USUAL = cube(np.zeros(3), 1.5)  # of the synthetic scenes, which no file of theirs states
+
+
+def read_blender(folder: Path, *, mask_drops: bool = False) -> Scene:
+    """A folder with transforms_train.json, and transforms_val.json and _test.json where they are.
+
+    Raises FieldsError, one line that names file and frame, for whatever is wrong.
+    """
+    files: dict[str, Transforms] = {}
+    for split in ("train", "val", "test"):
+        path = folder / f"transforms_{split}.json"
+        if split == "train" or path.exists():
+            files[split] = read_transforms(path, mask_drops=mask_drops)
+    notes = [note for file in files.values() for note in file.notes]
+    splits = {split: tuple(file.frames) for split, file in files.items()}
+    if "test" not in splits:
+        splits |= hold_out(splits["train"], notes)
+    frames = [frame for split in splits.values() for frame in split]
+    if len({frame.time is None for frame in frames}) > 1:
+        raise FieldsError(f"{shown(folder)} has a time in some of its files; all need one, or none")
+    return Scene(
+        name=folder.resolve().name,
+        path=folder,
+        format="blender",
+        splits=splits,
+        box=_box(files["train"], frames, notes),
+        up=up_of([frame.camera for frame in frames]),
+        alpha=any(any(file.has_alpha) for file in files.values()),
+        notes=tuple(notes),
+    )
+
+
+def _box(train: Transforms, frames: list[Frame], notes: list[str]) -> np.ndarray:
+    """The stated box, or the usual one where the cameras look at it, or what they look at."""
+    stated = box_of(train.content)
+    if stated is not None:
+        return stated[0]
+    cameras = [frame.camera for frame in frames]
+    middle = focus(cameras)
+    if middle is None:
+        return USUAL
+    seen = seen_box(cameras, middle)
+    half = float(seen[1, 0] - seen[0, 0]) / 2
+    if np.abs(middle).max() < 0.5 and 0.75 < half < 3.0:
+        return USUAL
+    low, high = seen
+    corners = " to ".join(", ".join(f"{x:.3g}" for x in corner) for corner in (low, high))
+    notes.append(f"the box of the scene is taken from what its cameras look at: {corners}")
+    return seen
