@@ -15,8 +15,10 @@ SOURCES = sorted((ROOT / "fields").rglob("*.py"))
 # not named here lie between those that they import and those that import them.
 LAYERS = [
     ["errors", "grid_levels"],
-    ["configs", "pictures"],
+    ["configs", "pictures", "lens"],
+    ["cameras"],
     ["shapes"],
+    ["scenes"],
     ["catalogue", "extension"],
     ["ops"],
     ["encodings", "mlp"],
@@ -28,7 +30,7 @@ LAYERS = [
     ["cli"],
 ]
 TORCH_FREE = ["errors", "grid_levels", "configs", "catalogue", "pictures", "fresh.options",
-              "shapes.read", "shapes.volume", "shapes.write"]  # fmt: skip
+              "shapes.read", "shapes.volume", "shapes.write", "lens", "cameras", "scenes"]  # fmt: skip
 
 
 def module_name(path):

@@ -6,10 +6,11 @@ import numpy as np
 
 from fields.errors import FieldsError
 from fields.pictures.naming import shown
+from fields.scenes.aabb import stated_box
+from fields.scenes.frames import FramesFile, read_frames
 from fields.scenes.scene import Frame, Scene
 from fields.scenes.splits import hold_out
-from fields.scenes.transforms import Transforms, box_of, read_transforms
-from fields.scenes.views import cube, focus, seen_box, up_of
+from fields.scenes.views import Z_UP, corners, cube, focus, seen_box
 
 USUAL = cube(np.zeros(3), 1.5)  # of the synthetic scenes, which no file of theirs states
 
@@ -19,15 +20,15 @@ def read_blender(folder: Path, *, mask_drops: bool = False) -> Scene:
 
     Raises FieldsError, one line that names file and frame, for whatever is wrong.
     """
-    files: dict[str, Transforms] = {}
+    files: dict[str, FramesFile] = {}
     for split in ("train", "val", "test"):
         path = folder / f"transforms_{split}.json"
         if split == "train" or path.exists():
-            files[split] = read_transforms(path, mask_drops=mask_drops)
+            files[split] = read_frames(path, mask_drops=mask_drops)
     notes = [note for file in files.values() for note in file.notes]
     splits = {split: tuple(file.frames) for split, file in files.items()}
     if "test" not in splits:
-        splits |= hold_out(splits["train"], notes)
+        splits |= hold_out(splits["train"], folder, notes)
     frames = [frame for split in splits.values() for frame in split]
     if len({frame.time is None for frame in frames}) > 1:
         raise FieldsError(f"{shown(folder)} has a time in some of its files; all need one, or none")
@@ -36,18 +37,18 @@ def read_blender(folder: Path, *, mask_drops: bool = False) -> Scene:
         path=folder,
         format="blender",
         splits=splits,
-        box=_box(files["train"], frames, notes),
-        up=up_of([frame.camera for frame in frames]),
+        box=_box(files["train"], folder / "transforms_train.json", frames, notes),
+        up=Z_UP,
         alpha=any(any(file.has_alpha) for file in files.values()),
         notes=tuple(notes),
     )
 
 
-def _box(train: Transforms, frames: list[Frame], notes: list[str]) -> np.ndarray:
+def _box(file: FramesFile, path: Path, frames: list[Frame], notes: list[str]) -> np.ndarray:
     """The stated box, or the usual one where the cameras look at it, or what they look at."""
-    stated = box_of(train.content)
+    stated = stated_box(file.content, path)
     if stated is not None:
-        return stated[0]
+        return stated
     cameras = [frame.camera for frame in frames]
     middle = focus(cameras)
     if middle is None:
@@ -56,7 +57,5 @@ def _box(train: Transforms, frames: list[Frame], notes: list[str]) -> np.ndarray
     half = float(seen[1, 0] - seen[0, 0]) / 2
     if np.abs(middle).max() < 0.5 and 0.75 < half < 3.0:
         return USUAL
-    low, high = seen
-    corners = " to ".join(", ".join(f"{x:.3g}" for x in corner) for corner in (low, high))
-    notes.append(f"the box of the scene is taken from what its cameras look at: {corners}")
+    notes.append(f"the box of the scene is what its cameras look at, {corners(seen)}")
     return seen

@@ -163,4 +163,4 @@ def _white(picture: Picture) -> np.ndarray:
     """[H, W] float32, 1 where a mask is white and 0 where it is black."""
     colour = picture.pixels[:, :, :1] if picture.channels < 3 else picture.pixels[:, :, :3]
     middle = np.iinfo(colour.dtype).max // 2
-    return (colour > middle).any(2).astype(np.float32)
+    return np.asarray((colour > middle).any(2), np.float32)

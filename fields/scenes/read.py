@@ -8,7 +8,13 @@ from typing import Literal
 from fields.errors import FieldsError
 from fields.pictures.naming import shown
 from fields.scenes.blender import read_blender
+from fields.scenes.colmap import made_smaller, model_folder, read_colmap
+from fields.scenes.files import SUFFIXES
 from fields.scenes.scene import Frame, Scene
+from fields.scenes.transforms import read_transforms
+
+TRANSFORMS = "transforms.json"
+BLENDER = ("transforms_train.json", "transforms_val.json", "transforms_test.json")
 
 Format = Literal["blender", "transforms", "colmap", "photos"]
 MaskOf = Literal["keep", "drop"]
@@ -28,24 +34,60 @@ def read_scene(path, *, downscale: int = 1, mask_of: MaskOf = "keep") -> Scene:
     path = Path(os.fsdecode(path))
     if mask_of not in ("keep", "drop"):
         raise FieldsError(f"--mask-of must be keep or drop, got {mask_of!r}")
+    drops = mask_of == "drop"
     format_ = find_scene(path)
-    folder = path.parent if path.suffix == ".json" else path
+    folder = path if path.is_dir() else path.parent
     if format_ == "blender":
-        scene = read_blender(folder, mask_drops=mask_of == "drop")
-    else:
-        raise FieldsError(f"{shown(path)} is no scene")
-    return _smaller(scene, downscale)
+        return _smaller(read_blender(folder, mask_drops=drops), downscale)
+    if format_ == "transforms":
+        file = folder / TRANSFORMS if path.is_dir() else path
+        return _smaller(read_transforms(file, mask_drops=drops), downscale)
+    if format_ == "colmap":
+        _require_factor(downscale)
+        scene = read_colmap(folder, downscale=downscale, mask_drops=drops)
+        return _smaller(scene, downscale // made_smaller(folder, downscale))
+    if format_ == "photos":
+        raise FieldsError(
+            f"{shown(path)} holds photos and no poses; COLMAP finds them (pip install pycolmap) and"
+            " writes sparse/0 beside images: docs/a-scene.md shows the lines"
+        )
+    what = "is no scene" if path.exists() else "does not exist"
+    raise FieldsError(
+        f"{shown(path)} {what}; a scene is a folder with transforms_train.json, {TRANSFORMS} or"
+        " COLMAP's sparse/0"
+    )
 
 
 def find_scene(path) -> Format | None:
-    """What kind of scene is at a path, cheaply; None if there is none."""
+    """What kind of scene is at a path, cheaply; None if there is none.
+
+    It may still turn out to be damaged. "photos" are images without poses, which no scene is made
+    of; a folder with two or more counts.
+    """
     path = Path(os.fsdecode(path))
     try:
-        if path.is_dir() and (path / "transforms_train.json").is_file():
+        if path.is_file() and path.suffix.lower() == ".json":
+            return "blender" if path.name in BLENDER else "transforms"
+        if not path.is_dir():
+            return None
+        if (path / BLENDER[0]).is_file():
             return "blender"
+        if (path / TRANSFORMS).is_file():
+            return "transforms"
+        if model_folder(path) is not None:
+            return "colmap"
+        for folder in (path, path / "images"):
+            if folder.is_dir() and sum(p.suffix.lower() in SUFFIXES for p in folder.iterdir()) > 1:
+                return "photos"
     except (OSError, ValueError):
         return None
     return None
+
+
+def _require_factor(factor: int, most: int | None = None) -> None:
+    if not 1 <= factor <= (most or factor):
+        above = f"from 1 to {most} here" if most else "at least 1"
+        raise FieldsError(f"--downscale must be {above}, got {factor}")
 
 
 def _smaller(scene: Scene, factor: int) -> Scene:
@@ -54,8 +96,7 @@ def _smaller(scene: Scene, factor: int) -> Scene:
     if factor == 1:
         return scene
     least = min(min(f.camera.width, f.camera.height) for f in scene.frames)
-    if not 1 <= factor <= least:
-        raise FieldsError(f"--downscale must be from 1 to {least} here, got {factor}")
+    _require_factor(factor, least)
 
     def smaller(frame: Frame) -> Frame:
         camera = frame.camera

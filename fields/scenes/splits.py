@@ -14,8 +14,10 @@ EVERY = 8  # frames, one of which is held out (Mildenhall et al. 2019)
 Splits = dict[str, tuple[Frame, ...]]
 
 
-def hold_out(frames: Sequence[Frame], notes: list[str]) -> Splits:
-    """Every eighth frame by name, from the first on, is for the test."""
+def hold_out(frames: Sequence[Frame], path: Path, notes: list[str]) -> Splits:
+    """Every eighth frame by name, from the first on, is for the test; FieldsError for one alone."""
+    if len(frames) < 2:
+        raise FieldsError(f"{shown(path)} has one view; a scene needs more, from several places")
     ordered = sorted(frames, key=lambda frame: frame.name)
     test = tuple(ordered[::EVERY])
     train = tuple(frame for i, frame in enumerate(ordered) if i % EVERY)
@@ -26,7 +28,7 @@ def hold_out(frames: Sequence[Frame], notes: list[str]) -> Splits:
     return {"train": train, "test": test}
 
 
-def stated(content: Mapping[str, Any], frames: Sequence[Frame], path: Path) -> Splits | None:
+def stated_splits(content: Mapping[str, Any], frames: Sequence[Frame], path: Path) -> Splits | None:
     """The splits that nerfstudio's keys name: train_filenames, val_filenames, test_filenames.
 
     None where there are no such keys, or no test and no val among them. Raises FieldsError for

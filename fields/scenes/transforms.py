@@ -1,188 +1,38 @@
-"""transforms.json, as instant-ngp, nerfstudio and the converters from COLMAP write it."""
+"""A scene in one transforms.json, as instant-ngp, nerfstudio and converters write it."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from fields.errors import FieldsError
-from fields.pictures.naming import plain, shown
-from fields.scenes.files import find_image, named, read_json
-from fields.scenes.headers import Header, read_headers
-from fields.scenes.poses import camera_of, number
-from fields.scenes.scene import Broken, Frame
-from fields.scenes.views import cube
-
-_MOST_CASCADES = 4  # aabb_scale up to which a box is a box: twice as far is another world
-_IGNORED = ("white_transparent", "black_transparent", "fix_premult", "rolling_shutter",
-            "from_mitsuba", "sharpen")  # fmt: skip
+from fields.scenes.aabb import stated_box
+from fields.scenes.extent import extent
+from fields.scenes.frames import read_frames
+from fields.scenes.scene import Scene
+from fields.scenes.splits import hold_out, stated_splits
+from fields.scenes.views import likely_up
 
 
-@dataclass
-class Transforms:
-    """What one file holds.
+def read_transforms(path: Path, *, mask_drops: bool = False) -> Scene:
+    """The scene of a file that names all its frames.
 
-    Attributes:
-        content: the file's own keys.
-        frames: those whose image is there, in its order.
-        has_alpha: of each of them.
-        notes: what was left out.
+    Splits are those that it states (train_filenames and so on), else every eighth view is held out.
+    Its poses are taken as they are: `applied_transform` says how they were made, and the axes of
+    instant-ngp are not turned. Raises FieldsError, one line that names file and frame.
     """
-
-    content: Mapping[str, Any]
-    frames: list[Frame] = field(default_factory=list)
-    has_alpha: list[bool] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-def read_transforms(path: Path, *, mask_drops: bool = False) -> Transforms:
-    """The frames of a file; every fault is a FieldsError of one line that names file and frame.
-
-    Args:
-        path: of the JSON; what it names must lie in its folder.
-        mask_drops: white in a mask_path is what does not count.
-
-    Frames whose image is missing are left out, and a note says so.
-    """
-    result = Transforms(read_json(path))
-    frames = result.content.get("frames")
-    if not isinstance(frames, list) or not frames:
-        raise FieldsError(f"{shown(path)} has no frames; each view needs one, with its pose")
-    places: list[tuple[int, dict[str, Any], Path]] = []
-    missing: list[str] = []
-    for index, values in enumerate(frames):
-        with_image = _checked(path, index, values, _image_of)
-        if with_image is None:
-            missing.append(plain(str(values["file_path"])))
-        else:
-            places.append((index, values, with_image))
-    if not places:
-        raise FieldsError(
-            f"{shown(path)} names {len(frames)} images and none of them is there, the first"
-            f" {missing[0]}; put them beside it"
-        )
-    headers = read_headers([image for _, _, image in places])
-    for (index, values, image), header in zip(places, headers, strict=True):
-        result.frames.append(
-            _checked(path, index, values, _frame_of, result, image, header, mask_drops)
-        )
-        result.has_alpha.append(header.has_alpha)
-    _note(result, path, missing, len(frames), headers)
-    return result
-
-
-def box_of(content: Mapping[str, Any]) -> tuple[np.ndarray, bool] | None:
-    """The box [2, 3] that a file states by instant-ngp's keys, in units of the source, and whether
-    it is to be taken as having no end; None where there are no such keys. Raises Broken.
-
-    instant-ngp trains in p * scale + offset, in the cube of side aabb_scale around 0.5; `aabb` says
-    scale and offset by the corners of a box that becomes the unit cube.
-    """
-    if content.get("aabb") is not None:
-        box = _array(content, "aabb", (2, 3))
-        if not (box[0] < box[1]).all():
-            raise Broken("has an aabb whose second corner is not beyond its first")
-        middle, half = box.mean(0), float((box[1] - box[0]).max()) / 2
-    elif any(content.get(key) is not None for key in ("aabb_scale", "scale", "offset")):
-        scale = number(content, "scale", 0.33)
-        if not scale > 0:
-            raise Broken(f"has a scale of {scale:g}; it must be more than 0")
-        offset = np.full(3, 0.5)
-        if content.get("offset") is not None:
-            offset = _array(content, "offset", (3,))
-        middle, half = (0.5 - offset) / scale, 0.5 / scale
-    else:
-        return None
-    times = number(content, "aabb_scale", 1.0)
-    if not times > 0:
-        raise Broken(f"has an aabb_scale of {times:g}; it must be more than 0")
-    return cube(middle, half * times), times > _MOST_CASCADES
-
-
-def _array(content: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        value = np.asarray(content[key], np.float64)
-    except (TypeError, ValueError):
-        value = np.empty(0)
-    if value.shape != shape or not np.isfinite(value).all():
-        raise Broken(f"has no {key} of {' x '.join(map(str, shape))} finite numbers")
-    return value
-
-
-def _checked(path: Path, index: int, values: Any, step, *arguments):
-    """What a step makes of a frame; what is Broken becomes a line with file and frame."""
-    text = values.get("file_path") if isinstance(values, dict) else None
-    called = f" ({named(text)})" if isinstance(text, str) else ""
-    try:
-        return step(path.parent, values, *arguments)
-    except Broken as reason:
-        raise FieldsError(f"{shown(path)}: frame {index}{called} {reason}") from None
-
-
-def _image_of(folder: Path, values: Any) -> Path | None:
-    if not isinstance(values, dict):
-        raise Broken("is no object with file_path and transform_matrix")
-    if "file_path" not in values:
-        raise Broken("has no file_path")
-    return find_image(folder, values["file_path"])
-
-
-def _frame_of(
-    folder: Path,
-    values: dict[str, Any],
-    result: Transforms,
-    image: Path,
-    header: Header,
-    mask_drops: bool,
-) -> Frame:
-    camera = camera_of(result.content, values, (header.width, header.height), header.is_turned)
-    time = number(values, "time", math.nan)
-    if not (math.isnan(time) or 0 <= time <= 1):
-        raise Broken(f"has the time {time:g}; times run from 0 to 1")
-    mask, drops = None, mask_drops
-    if values.get("mask_path") is not None:
-        mask = find_image(folder, values["mask_path"], "mask_path")
-        if mask is None:
-            result.notes.append(f"the mask of {named(values['file_path'])} is missing: all counts")
-    elif (beside := image.with_name(f"dynamic_mask_{image.stem}.png")).is_file():
-        mask, drops = beside, True  # instant-ngp's masks say what moves
-    key = next((k for k in ("depth_file_path", "depth_path") if values.get(k) is not None), None)
-    return Frame(
-        name=named(values["file_path"]),
-        image=image,
-        camera=camera,
-        time=None if math.isnan(time) else time,
-        mask=mask,
-        mask_drops=drops,
-        depth=None if key is None else find_image(folder, values[key], key),
-        depth_scale=number(result.content, "integer_depth_scale", 1e-3),
+    file = read_frames(path, mask_drops=mask_drops)
+    notes = list(file.notes)
+    splits = stated_splits(file.content, file.frames, path) or hold_out(file.frames, path, notes)
+    cameras = [frame.camera for frame in file.frames]
+    alpha = any(file.has_alpha)
+    box, unbounded = stated_box(file.content, path), False
+    if box is None:
+        box, unbounded = extent(cameras, alpha, notes)
+    return Scene(
+        name=path.resolve().parent.name,
+        path=path.parent,
+        format="transforms",
+        splits=splits,
+        box=box,
+        up=likely_up(cameras),
+        alpha=alpha,
+        unbounded=unbounded,
+        notes=tuple(notes),
     )
-
-
-def _note(
-    result: Transforms, path: Path, missing: list[str], total: int, headers: list[Header]
-) -> None:
-    if missing:
-        are = "is" if len(missing) == 1 else "are"
-        result.notes.append(
-            f"{len(missing)} of the {total} images of {path.name} {are} missing and left out, the"
-            f" first {missing[0]}"
-        )
-    turned = sum(header.is_turned for header in headers)
-    if turned:
-        result.notes.append(
-            f"{turned} images ask by EXIF to be shown turned; they are taken as stored, as poses"
-            " are found"
-        )
-    ignored = [key for key in _IGNORED if result.content.get(key)]
-    if ignored:
-        result.notes.append(f"not heeded in {path.name}: {', '.join(ignored)}")
-    timed = sum(frame.time is not None for frame in result.frames)
-    if timed not in (0, len(result.frames)):
-        raise FieldsError(
-            f"{shown(path)} has a time in {timed} of {len(result.frames)} frames; all need one, or"
-            " none"
-        )

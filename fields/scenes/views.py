@@ -7,6 +7,8 @@ import numpy as np
 from fields.cameras import Camera
 from fields.scenes.scene import Vector
 
+Z_UP: Vector = (0.0, 0.0, 1.0)
+
 _PARALLEL = 1e-4  # mean squared sine between axes and the direction they share: half a degree
 _MOST = 0.9  # of all cameras
 
@@ -51,11 +53,22 @@ def cube(middle: np.ndarray, half: float) -> np.ndarray:
     return np.stack([middle - half, middle + half])
 
 
-def up_of(cameras: Sequence[Camera]) -> Vector:
-    """+z where the cameras agree with it, as files by convention do; else their mean up."""
+def corners(box: np.ndarray) -> str:
+    """A box in words."""
+    return " to ".join(f"({', '.join(f'{x:.3g}' for x in corner)})" for corner in box)
+
+
+def mean_up(cameras: Sequence[Camera]) -> Vector:
+    """What is up in the mean of the pictures, of unit length; +z where they do not agree."""
     mean = np.mean([camera.cam_to_world[:3, 1] for camera in cameras], axis=0)
     length = float(np.linalg.norm(mean))
-    if length < 1e-3 or mean[2] > 0.5 * length:
-        return (0.0, 0.0, 1.0)
+    if length < 1e-3:
+        return Z_UP
     x, y, z = (mean / length).tolist()
     return (x, y, z)
+
+
+def likely_up(cameras: Sequence[Camera]) -> Vector:
+    """As `mean_up`, where +z is taken if it is near: files have it so, if they were aligned."""
+    up = mean_up(cameras)
+    return Z_UP if up[2] > 0.9 else up

@@ -1,0 +1,229 @@
+"""Whatever is wrong with a scene is said in one line that names the file and the frame."""
+
+import json
+
+import numpy as np
+import pytest
+import scene_files as files
+
+from fields.pictures import write_picture
+
+EYE = np.eye(4).tolist()
+
+
+def changed(folder, change, **content):
+    """A scene of four frames of which the third was changed."""
+    found = files.frames(folder)
+    content = {"fl_x": 15.0, "frames": found, **content}
+    change(content, found[2])
+    files.write_json(folder / "transforms.json", content)
+    return folder
+
+
+def matrix(value):
+    return lambda content, frame: frame.update(transform_matrix=value)
+
+
+def key(name, value):
+    return lambda content, frame: frame.update({name: value})
+
+
+def without(name):
+    return lambda content, frame: frame.pop(name)
+
+
+def bent(change):
+    value = np.eye(4)
+    change(value)
+    return matrix(value.tolist())
+
+
+FRAMES = {
+    "no matrix": (without("transform_matrix"), "has no transform_matrix"),
+    "3 x 4": (matrix(EYE[:3]), "3 x 4; add the row 0 0 0 1"),
+    "3 x 3": (matrix(np.eye(3).tolist()), r"shape \[3, 3\]"),
+    "ragged": (matrix([[1, 2], [3]]), "4 x 4 numbers"),
+    "words": (matrix([["a"] * 4] * 4), "4 x 4 numbers"),
+    "null": (matrix(None), "transform_matrix"),
+    "NaN": (bent(lambda m: m.__setitem__((0, 3), np.nan)), "NaN or infinite"),
+    "infinite": (bent(lambda m: m.__setitem__((1, 1), np.inf)), "NaN or infinite"),
+    "last row": (bent(lambda m: m.__setitem__((3, 0), 1.0)), "0 0 0 1"),
+    "zeros": (bent(lambda m: m.__setitem__(np.s_[:3, :3], 0.0)), "singular"),
+    "singular": (bent(lambda m: m.__setitem__(np.s_[:3, 0], m[:3, 1])), "singular"),
+    "skewed": (bent(lambda m: m.__setitem__((0, 1), 0.5)), "skewed"),
+    "mirror": (bent(lambda m: m.__setitem__((0, 0), -1.0)), "mirrors"),
+    "huge": (bent(lambda m: m.__imul__(1e200)), "0 0 0 1|singular"),
+    "no file_path": (without("file_path"), "has no file_path"),
+    "number for a path": (key("file_path", 7), "must be the path of a file"),
+    "empty path": (key("file_path", ""), "must be the path of a file"),
+    "up and out": (key("file_path", "../images/000.png"), "leads out of the folder"),
+    "down, up and out": (key("file_path", "a/../../b.png"), "leads out of the folder"),
+    "absolute": (key("file_path", "/etc/passwd"), "leads out of the folder"),
+    "of Windows": (key("file_path", "C:\\photos\\a.png"), "leads out of the folder"),
+    "mask out": (key("mask_path", "../m.png"), "mask_path .* leads out"),
+    "depth out": (key("depth_file_path", "/d.png"), "depth_file_path .* leads out"),
+    "zero focal": (key("fl_x", 0), "fl_x 0"),
+    "negative focal": (key("fl_y", -3), "fl_y -3"),
+    "NaN focal": (key("fl_x", float("nan")), "fl_x nan; it must be a finite number"),
+    "word for a focal": (key("fl_x", "wide"), "fl_x 'wide'"),
+    "true for a focal": (key("fl_x", True), "finite number"),
+    "angle of 4": (key("camera_angle_x", 4.0), "between 0 and pi"),
+    "principal point": (key("cx", []), "cx"),
+    "size": (key("w", 24), "12 x 8 pixels, where w and h say 24 x 8"),
+    "time": (key("time", 7.0), "times run from 0 to 1"),
+    "lens": (key("camera_model", "EQUIRECTANGULAR"), "EQUIRECTANGULAR"),
+    "latlong": (key("latlong", True), "latlong"),
+    "distortion": (key("k1", "strong"), "k1 'strong'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "says"), FRAMES.values(), ids=FRAMES)
+def test_a_bad_frame_is_named(tmp_path, change, says):
+    line = files.line_for(changed(tmp_path, change))
+    assert "transforms.json: frame 2" in line
+    with pytest.raises(AssertionError, match=says):
+        raise AssertionError(line)
+
+
+@pytest.mark.parametrize("value", [None, 3, "x", []])
+def test_a_frame_that_is_no_object(tmp_path, value):
+    def change(content, frame):
+        content["frames"][2] = value
+
+    assert "frame 2 is no object" in files.line_for(changed(tmp_path, change))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "it is empty"),
+        ("{'frames': []}", "is no JSON (line 1"),
+        ('{"frames": [', "is no JSON"),
+        ("[]", "must hold an object"),
+        ("7", "must hold an object"),
+        ("{}", "has no frames"),
+        ('{"frames": []}', "has no frames"),
+        ('{"frames": {"a": 1}}', "has no frames"),
+        ("[" * 100_000, "is no JSON"),
+    ],
+)
+def test_a_file_that_is_no_transforms(tmp_path, text, says):
+    (tmp_path / "transforms.json").write_text(text)
+    line = files.line_for(tmp_path)
+    assert "transforms.json" in line and says in line
+    (tmp_path / "transforms.json").rename(tmp_path / "transforms_train.json")
+    assert says in files.line_for(tmp_path)
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    (tmp_path / "transforms.json").write_bytes(b"\xff\xfe\x00{")
+    assert "is no JSON" in files.line_for(tmp_path)
+
+
+def test_no_images_at_all(tmp_path):
+    folder = files.transforms(tmp_path)
+    for path in (folder / "images").iterdir():
+        path.unlink()
+    assert "names 4 images and none of them is there" in files.line_for(folder)
+
+
+def test_an_image_that_is_none(tmp_path):
+    folder = files.transforms(tmp_path)
+    (folder / "images" / "001.png").write_text("not a picture")
+    assert "001.png" in files.line_for(folder)
+
+
+def test_a_picture_of_another_format(tmp_path):
+    folder = files.transforms(tmp_path)
+    light = np.zeros((8, 12, 3), np.float32)
+    write_picture(tmp_path / "light.exr", light)
+    (tmp_path / "light.exr").replace(folder / "images" / "001.png")
+    assert "exr; images of a scene are PNG" in files.line_for(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"fl_x": None}, "has no focal length"),
+        ({"aabb_scale": 0}, "aabb_scale of 0"),
+        ({"aabb_scale": "x"}, "aabb_scale 'x'"),
+        ({"scale": -1}, "scale of -1"),
+        ({"offset": [0.5, 0.5]}, "offset that is not 3 finite numbers"),
+        ({"aabb": [[0, 0, 0], [0, 1, 1]]}, "second corner is not beyond its first"),
+        ({"test_filenames": "a"}, "test_filenames must be a list"),
+        ({"test_filenames": ["images/000.png"], "train_filenames": ["b"]}, "names none"),
+        ({"w": 11}, "12 x 8 pixels, where w and h say 11 x 8"),
+    ],
+)
+def test_a_bad_key_of_the_file(tmp_path, content, says):
+    line = files.line_for(files.transforms(tmp_path, content))
+    assert "transforms.json" in line and says in line
+
+
+def test_times_in_some_frames_only(tmp_path):
+    assert "has a time in 1 of 4 frames" in files.line_for(changed(tmp_path, key("time", 0.5)))
+
+
+def test_one_view_is_no_scene(tmp_path):
+    assert "has one view" in files.line_for(files.transforms(tmp_path, count=1))
+
+
+def test_what_is_no_scene(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "transforms_train.json" in files.line_for(tmp_path / "empty")
+    assert "does not exist" in files.line_for(tmp_path / "none")
+    files.frames(tmp_path, 3, "photos/")
+    line = files.line_for(tmp_path / "photos")
+    assert "pycolmap" in line and "sparse/0" in line
+
+
+def test_bad_options(tmp_path):
+    folder = files.blender(tmp_path)
+    for factor in (0, -1, 9):
+        assert "--downscale must be from 1 to 8" in files.line_for(folder, downscale=factor)
+    assert "--mask-of" in files.line_for(folder, mask_of="white")
+
+
+@pytest.mark.parametrize("name", ["cameras", "images", "points3D"])
+@pytest.mark.parametrize("binary", [True, False], ids=["binary", "text"])
+def test_damaged_files_of_colmap(tmp_path, name, binary):
+    folder, _ = files.colmap(tmp_path / "x", binary=binary)
+    path = folder / "sparse" / "0" / f"{name}.{'bin' if binary else 'txt'}"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5] if binary else whole + b"1 nonsense here\n")
+    assert path.name in files.line_for(folder)
+    path.write_bytes(b"\xff" * 64)
+    assert path.name in files.line_for(folder)
+
+
+def test_cameras_of_colmap_that_are_not_read(tmp_path):
+    folder, _ = files.colmap(tmp_path / "x", "FULL_OPENCV", (1.0,) * 12, number=6)
+    assert "FULL_OPENCV, which is not read" in files.line_for(folder)
+    folder, _ = files.colmap(tmp_path / "y", "FOV", (1.0,) * 5, binary=False)
+    assert "FOV, which is not read" in files.line_for(folder)
+    folder, _ = files.colmap(tmp_path / "z", "PINHOLE", (0.0, 1.0, 1.0, 1.0), number=1)
+    assert "not more than 0" in files.line_for(folder)
+
+
+def test_images_of_colmap_that_are_missing_or_of_another_size(tmp_path):
+    folder, _ = files.colmap(tmp_path / "x")
+    write_picture(folder / "images" / "view 03.png", files.picture(0, 3, (12, 9)))
+    assert "view 03.png is 12 x 9 pixels" in files.line_for(folder)
+    for path in (folder / "images").iterdir():
+        path.unlink()
+    assert "knows 10 images and none of them" in files.line_for(folder)
+
+
+def test_a_name_of_colmap_that_leads_out(tmp_path):
+    folder, _ = files.colmap(tmp_path / "x", binary=False)
+    path = folder / "sparse" / "0" / "images.txt"
+    path.write_text(path.read_text().replace("view 02.png", "../../secret.png"))
+    assert "leads out of the folder" in files.line_for(folder)
+
+
+def test_names_are_printable(tmp_path):
+    found = files.frames(tmp_path)
+    found[1] |= {"file_path": "a\x1b[2J\n", "transform_matrix": 1}
+    content = {"fl_x": 1.0, "frames": found}
+    (tmp_path / "transforms.json").write_text(json.dumps(content))
+    assert "\x1b" not in files.read_scene(tmp_path).notes[0]
