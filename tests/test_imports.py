@@ -30,7 +30,8 @@ LAYERS = [
     ["cli"],
 ]
 TORCH_FREE = ["errors", "grid_levels", "configs", "catalogue", "pictures", "fresh.options",
-              "shapes.read", "shapes.volume", "shapes.write", "lens", "cameras", "scenes"]  # fmt: skip
+              "shapes.read", "shapes.volume", "shapes.write",
+              "lens", "cameras", "scenes"]  # fmt: skip
 
 
 def module_name(path):
