@@ -41,6 +41,44 @@ class Figures:
         return f"{pace}  {shown}  {duration(left)} left"
 
 
+@dataclass(frozen=True)
+class Counted:
+    """Where something stands of which there is a known number to do.
+
+    Attributes:
+        number, total: how many are done, and how many there are.
+        seconds: since it began.
+        what: they are called.
+    """
+
+    number: int
+    total: int
+    seconds: float
+    what: str
+
+    @property
+    def done(self) -> float:
+        return self.number / self.total
+
+    def __str__(self) -> str:
+        left = self.seconds * (self.total - self.number) / max(1, self.number)
+        return f"{self.number:,} of {self.total:,} {self.what}  {duration(left)} left"
+
+
+class Stand(Protocol):
+    """Where something stands; as text, in a few words."""
+
+    @property
+    def done(self) -> float:
+        """The share that lies behind, from 0 to 1."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        ...
+
+
 class Progress(Protocol):
     """Told by a fit, in this order: say, advance again and again, close."""
 
@@ -48,7 +86,7 @@ class Progress(Protocol):
         """A line for the reader: what will be done, or what is worth knowing."""
         ...
 
-    def advance(self, figures: Figures) -> None: ...
+    def advance(self, figures: Stand) -> None: ...
 
     def close(self) -> None: ...
 
@@ -57,7 +95,7 @@ class Silent:
     def say(self, line: str) -> None:
         pass
 
-    def advance(self, figures: Figures) -> None:
+    def advance(self, figures: Stand) -> None:
         pass
 
     def close(self) -> None:
@@ -75,7 +113,7 @@ class Lines:
         with contextlib.suppress(OSError, ValueError):  # a closed pipe must not end a fit
             print(line, file=self.stream, flush=True)
 
-    def advance(self, figures: Figures) -> None:
+    def advance(self, figures: Stand) -> None:
         if figures.seconds - self.last >= LINE_SECONDS:
             self.last = figures.seconds
             self.say(f"{100 * figures.done:3.0f} %  {figures}")
@@ -106,7 +144,7 @@ class Bar:
     def say(self, line: str) -> None:
         self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def advance(self, figures: Figures) -> None:
+    def advance(self, figures: Stand) -> None:
         if self.task is None:
             self.bar.start()
             self.task = self.bar.add_task("", total=1.0, figures="")
@@ -129,7 +167,7 @@ class Cell:
     def say(self, line: str) -> None:
         print(line)
 
-    def advance(self, figures: Figures) -> None:
+    def advance(self, figures: Stand) -> None:
         if figures.seconds - self.last >= 0.2:
             self.last = figures.seconds
             self._write(f"{100 * figures.done:3.0f} %  {figures}")
