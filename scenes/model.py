@@ -32,7 +32,7 @@ def read_model(path: Path, *, up: str | None = None, texel: float = 0.003) -> Tr
     The middle of its box comes to the origin, its farthest vertex to the distance 1.15. What has no
     colours of its own is painted. Raises FieldsError, one line.
     """
-    parts = read_parts(path)
+    parts = [part._replace(y_up=False) for part in read_parts(path)]  # `up` is of the file
     vertices = [_z_up(part.vertices(), up or _default_up(path)) for part in parts]
     faces = [part.faces() for part in parts]
     used = np.concatenate([v[f.ravel()] for v, f in zip(vertices, faces, strict=True)])
