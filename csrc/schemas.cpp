@@ -10,6 +10,7 @@
 // (cpu/tile_cam.h).
 // MODULATION: rows that are normalised together, activation and its frequency (maths/modulation.h).
 // BVH: the tensors of a hierarchy (maths/bvh.h).
+// MARCH: resolution of the occupancy, ends of the ray, steps, contraction (maths/march.h).
 #include <torch/csrc/stable/library.h>
 
 #define GRID                                                                      \
@@ -25,6 +26,10 @@
 #define BVH                                                                                     \
   "Tensor corners, Tensor ids, Tensor normals, Tensor boxes, Tensor children, Tensor moments, " \
   "Tensor leaves, Tensor first, Tensor area, Tensor table, Tensor bounds"
+
+#define MARCH                                                                      \
+  "int resolution, float near, float far, float step_length, float growth, float " \
+  "largest_step, bool contract"
 
 STABLE_TORCH_LIBRARY(fields, m) {
   m.def("hash_grid(Tensor coords, Tensor table, " GRID ") -> Tensor");
@@ -102,5 +107,19 @@ STABLE_TORCH_LIBRARY(fields, m) {
   m.def("sample_shape(" BVH
         ", int surface, int near, int uniform, int seed, int step, float jitter, float sigma, "
         "float truncation, int sign) -> (Tensor, Tensor)");
+  m.def("march_rays(Tensor origins, Tensor directions, Tensor bits, " MARCH
+        ", bool jitter, int seed, int step) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
+  m.def(
+      "occupancy_update(Tensor(a!) density, Tensor cells, Tensor values, float decay, "
+      "float threshold) -> Tensor");
+  m.def(
+      "composite(Tensor sigma, Tensor colour, Tensor t, Tensor dt, Tensor offsets) -> "
+      "(Tensor, Tensor, Tensor, Tensor)");
+  m.def(
+      "composite_backward(Tensor grad_colour, Tensor grad_opacity, Tensor grad_depth, "
+      "Tensor grad_weights, Tensor sigma, Tensor colour, Tensor t, Tensor dt, Tensor offsets, "
+      "Tensor weights) -> (Tensor, Tensor)");
+  m.def("spherical_harmonics(Tensor directions, int degree) -> Tensor");
+  m.def("spherical_harmonics_backward(Tensor grad, Tensor directions, int degree) -> Tensor");
   m.def("fma_peak(float seconds, int precision) -> float");
 }

@@ -34,10 +34,8 @@ def test_kernels_of_every_instruction_set_equal_their_twins(name):
         pytest.skip(f"{name} is what all other tests run on")
     if not runs_here(name):
         pytest.skip(f"this processor has no {name}")
-    files = [
-        str(TESTS / f"test_ops_{op}.py")
-        for op in ("hash_grid", "triplane", "mlp", "step", "modulation", "mesh", "sample_shape")
-    ]
+    kernels = "hash_grid triplane mlp step modulation mesh sample_shape march composite"
+    files = [str(TESTS / f"test_ops_{op}.py") for op in kernels.split()]
     # float64 is one scalar instance, the same in every library.
     options = ["-q", "-x", "-m", "kernel", "-k", "not f64", "-p", "no:cacheprovider"]
     done = run(["-m", "pytest", *options, *files], name)

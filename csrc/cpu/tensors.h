@@ -22,6 +22,8 @@ void check_memory(const Tensor& tensor) {
   constexpr ScalarType expected = std::is_same_v<S, float>      ? ScalarType::Float
                                   : std::is_same_v<S, double>   ? ScalarType::Double
                                   : std::is_same_v<S, uint16_t> ? ScalarType::UInt16
+                                  : std::is_same_v<S, int32_t>  ? ScalarType::Int
+                                  : std::is_same_v<S, int64_t>  ? ScalarType::Long
                                                                 : ScalarType::Byte;
   STD_TORCH_CHECK(tensor.scalar_type() == expected, "a tensor has another dtype than the kernel");
   STD_TORCH_CHECK(tensor.is_contiguous(), "tensors of a kernel must be contiguous");

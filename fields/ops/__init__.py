@@ -7,13 +7,16 @@ for any number of threads.
 
 from fields import extension
 from fields.ops.cam import cam_mlp, cam_step
+from fields.ops.composite import composite
 from fields.ops.fourier import fourier
 from fields.ops.hash_grid import hash_grid, hash_grid_with_grad
+from fields.ops.march import MarchSpec, march_rays, occupancy_update
 from fields.ops.mesh import SIGNS, Bvh, build_bvh, closest_point, sample_shape, winding_number
 from fields.ops.mlp import grid_mlp, mlp
 from fields.ops.modulation import ModulationSpec, modulate
 from fields.ops.rbf import RbfSpec, grid_rbf, grid_rbf_step, rbf, rbf_with_grad
 from fields.ops.specs import ACTIVATIONS, PRECISIONS, GridSpec, MlpSpec
+from fields.ops.spherical_harmonics import spherical_harmonics
 from fields.ops.training import (
     LOSSES,
     adam_step,
@@ -36,6 +39,7 @@ __all__ = [
     "SIGNS",
     "Bvh",
     "GridSpec",
+    "MarchSpec",
     "MlpSpec",
     "ModulationSpec",
     "PlaneSpec",
@@ -45,6 +49,7 @@ __all__ = [
     "cam_mlp",
     "cam_step",
     "closest_point",
+    "composite",
     "fma_peak",
     "fourier",
     "grid_mlp",
@@ -53,13 +58,16 @@ __all__ = [
     "grid_rbf_step",
     "hash_grid",
     "hash_grid_with_grad",
+    "march_rays",
     "mlp",
     "mlp_step",
     "modulate",
+    "occupancy_update",
     "rbf",
     "rbf_with_grad",
     "sample_pixels",
     "sample_shape",
+    "spherical_harmonics",
     "step_workspace",
     "triplane",
     "triplane_with_grad",
