@@ -10,6 +10,7 @@
 // (cpu/tile_cam.h).
 // MODULATION: rows that are normalised together, activation and its frequency (maths/modulation.h).
 // BVH: the tensors of a hierarchy (maths/bvh.h).
+// RADIANCE: widths and depths of two MLPs, degree of the harmonics, precision (maths/radiance.h).
 // MARCH: resolution of the occupancy, ends of the ray, steps, contraction (maths/march.h).
 #include <torch/csrc/stable/library.h>
 
@@ -30,6 +31,9 @@
 #define MARCH                                                                      \
   "int resolution, float near, float far, float step_length, float growth, float " \
   "largest_step, bool contract"
+#define RADIANCE                                                                           \
+  "int density_width, int density_depth, int colour_width, int colour_depth, int degree, " \
+  "int precision"
 
 STABLE_TORCH_LIBRARY(fields, m) {
   m.def("hash_grid(Tensor coords, Tensor table, " GRID ") -> Tensor");
@@ -121,5 +125,15 @@ STABLE_TORCH_LIBRARY(fields, m) {
       "Tensor weights) -> (Tensor, Tensor)");
   m.def("spherical_harmonics(Tensor directions, int degree) -> Tensor");
   m.def("spherical_harmonics_backward(Tensor grad, Tensor directions, int degree) -> Tensor");
+  m.def(
+      "radiance_step(Tensor origins, Tensor directions, Tensor? times, Tensor colours, "
+      "Tensor backgrounds, Tensor bits, " MARCH
+      ", Tensor(a!) table, Tensor(b!) table_m, Tensor(c!) table_v, Tensor(d!) density, "
+      "Tensor(e!) density_m, Tensor(f!) density_v, Tensor(g!) colour, Tensor(h!) colour_m, "
+      "Tensor(i!) colour_v, Tensor(j!) workspace, int num_levels, int base_resolution, "
+      "float grid_growth, int log2_table_size, bool smoothstep, " RADIANCE
+      ", int samples, float min_weight, float min_transmittance, int loss, bool jitter, int seed, "
+      "int step, float lr_table, float lr_params, float beta1, float beta2, float eps, "
+      "float weight_decay, bool touched_only) -> (Tensor, Tensor, Tensor)");
   m.def("fma_peak(float seconds, int precision) -> float");
 }

@@ -14,6 +14,7 @@ from fields.ops.march import MarchSpec, march_rays, occupancy_update
 from fields.ops.mesh import SIGNS, Bvh, build_bvh, closest_point, sample_shape, winding_number
 from fields.ops.mlp import grid_mlp, mlp
 from fields.ops.modulation import ModulationSpec, modulate
+from fields.ops.radiance import RadianceSpec, radiance_step
 from fields.ops.rbf import RbfSpec, grid_rbf, grid_rbf_step, rbf, rbf_with_grad
 from fields.ops.specs import ACTIVATIONS, PRECISIONS, GridSpec, MlpSpec
 from fields.ops.spherical_harmonics import spherical_harmonics
@@ -43,6 +44,7 @@ __all__ = [
     "MlpSpec",
     "ModulationSpec",
     "PlaneSpec",
+    "RadianceSpec",
     "RbfSpec",
     "adam_step",
     "build_bvh",
@@ -63,6 +65,7 @@ __all__ = [
     "mlp_step",
     "modulate",
     "occupancy_update",
+    "radiance_step",
     "rbf",
     "rbf_with_grad",
     "sample_pixels",

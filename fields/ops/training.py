@@ -33,6 +33,21 @@ def _workspace_shape(table: Tensor, dim: int, grid: GridSpec) -> tuple[int, int]
     return slots, numbers + numbers // 64 + 32
 
 
+def check_workspace(workspace: Tensor, table: Tensor, dim: int, grid: GridSpec) -> None:
+    """What step_workspace makes for the same table."""
+    slots, numbers = _workspace_shape(table, dim, grid)
+    check(
+        workspace.dim() == 2 and workspace.shape[0] >= slots and workspace.shape[1] == numbers,
+        f"workspace must be [{slots}, {numbers}], got {tuple(workspace.shape)};"
+        " make it with step_workspace",
+    )
+    float32_state("workspace", workspace, workspace)
+    check(
+        workspace.device == table.device,
+        f"workspace is on {workspace.device} but table on {table.device}; move one",
+    )
+
+
 def check_step(
     coords: Tensor,
     targets: Tensor,
@@ -54,17 +69,7 @@ def check_step(
     shape("params", params[0], (num_params,))
     shape("targets", targets, (coords.shape[0], channels))
     alike("coords", coords, "targets", targets)
-    slots, numbers = _workspace_shape(table[0], coords.shape[1], grid)
-    check(
-        workspace.dim() == 2 and workspace.shape[0] >= slots and workspace.shape[1] == numbers,
-        f"workspace must be [{slots}, {numbers}], got {tuple(workspace.shape)};"
-        " make it with step_workspace",
-    )
-    float32_state("workspace", workspace, workspace)
-    check(
-        workspace.device == table[0].device,
-        f"workspace is on {workspace.device} but table on {table[0].device}; move one",
-    )
+    check_workspace(workspace, table[0], coords.shape[1], grid)
     in_range("step", step, 1, 2**53)
     one_of("loss", loss, LOSSES)
 

@@ -1,0 +1,249 @@
+// One training step of a radiance field on a grid: rays to a loss and back, and Adam.
+//
+// Three passes, each by all threads: rays are marched, a run at a time, until enough samples are
+// kept; colours, loss and gradients of the kept samples, a run at a time, which leaves the gradient
+// of the features where the features stood; then a level of the grid at a time, as in train_step.h.
+// What a run computes depends on its number alone, and sums go from run to run in order.
+#pragma once
+
+#include <atomic>
+
+#include "cpu/ray_run.h"
+#include "cpu/train_step.h"
+
+namespace fields {
+
+// What rays are compared with.
+struct RayTargets {
+  const float *colours, *backgrounds;  // [rays][3]
+  Loss loss;
+  float* errors;  // [rays], mean loss over the channels; 0 for rays that are not used
+};
+
+struct RadianceState {
+  float *table, *table_m, *table_v;
+  float *density, *density_m, *density_v;
+  float *colour, *colour_m, *colour_v;
+};
+
+struct RadianceCounts {
+  int64_t rays, marched, kept;
+};
+
+template <class Mlp>
+class RadianceStep {
+ public:
+  RadianceStep(const RayBatch& batch, const MarchRule& rule, const Occupancy& occupancy,
+               const MarchLimits& limits, const GridTable<float>& table, const RadianceShape& shape,
+               const RadianceState& state, const RayTargets& targets, int64_t samples)
+      : batch_(batch),
+        rule_(rule),
+        occupancy_(occupancy),
+        limits_(limits),
+        table_(table),
+        shape_(shape),
+        weights_(shape, state.density, state.colour, true),
+        targets_(targets),
+        samples_(samples),
+        density_size_(Mlp::gradient_size(shape.density)),
+        colour_size_(Mlp::gradient_size(shape.colour)),
+        runs_((batch.rays + kRunRays - 1) / kRunRays),
+        found_(runs_) {
+    for (int64_t run = 0; run < runs_; ++run) kept_.emplace_back(table.outputs());
+  }
+
+  const RadianceCounts& counts() const { return counts_; }
+
+  // Marches runs until `samples` are kept.
+  void march() {
+    parallel_tasks(runs_, [&](int64_t run, int) {
+      if (found_before(run) >= samples_) return;
+      RayMarcher<Mlp> marcher(batch_, rule_, occupancy_, limits_, table_, shape_, weights_);
+      marcher.march(run, kept_[run]);
+      found_[run].store(kept_[run].count, std::memory_order_release);
+    });
+    // The same runs whoever was quick: those before the sum is reached.
+    used_ = 0;
+    while (used_ < runs_ && found_before(used_) < samples_) ++used_;
+    counts_.rays = std::min(batch_.rays, used_ * kRunRays);
+    for (int64_t run = 0; run < used_; ++run) {
+      counts_.marched += kept_[run].marched;
+      counts_.kept += kept_[run].count;
+    }
+  }
+
+  // Gradients of what was kept, and Adam; returns the loss before it. `workspace` as in train_step.
+  double learn(const RadianceState& state, const Optimiser& optimiser, float* workspace,
+               int64_t slots, int64_t slot_floats) {
+    const int64_t groups = std::max<int64_t>(1, std::min<int64_t>(used_, kMostGroups));
+    const size_t stride = density_size_ + colour_size_;
+    Scratch<float> sums(groups * stride);
+    std::vector<double> losses(groups, 0.0);
+    Phases phases;
+    phases.add(groups, [&](int64_t group, int) {
+      float* own = sums.data() + group * stride;
+      std::memset(own, 0, stride * sizeof(float));
+      RadianceTile<Mlp> net(shape_, weights_, true);
+      for (int64_t run = used_ * group / groups; run < used_ * (group + 1) / groups; ++run) {
+        losses[group] += learn_run(run, net, own, own + density_size_);
+      }
+    });
+    const Grid& grid = table_.grid;
+    int64_t largest = 0;
+    for (int l = 0; l < grid.num_levels; ++l) {
+      largest = std::max<int64_t>(largest, int64_t(grid.level[l].rows) * table_.features);
+    }
+    STD_TORCH_CHECK(slot_floats >= largest + largest / 64 + 16, "workspace is too small");
+    STD_TORCH_CHECK(slots >= num_workers(), "workspace has fewer slots than there are threads");
+    phases.add(grid.num_levels + 1, [&](int64_t task, int worker) {
+      if (task == 0) {
+        update_mlp(shape_.density, sums.data(), groups, stride, optimiser.params, state.density,
+                   state.density_m, state.density_v);
+        update_mlp(shape_.colour, sums.data() + density_size_, groups, stride, optimiser.params,
+                   state.colour, state.colour_m, state.colour_v);
+        return;
+      }
+      const int l = grid.num_levels - static_cast<int>(task);
+      float* slot = workspace + worker * slot_floats;
+      uint8_t* flags = reinterpret_cast<uint8_t*>(slot + (largest + 15) / 16 * 16);
+      learn_level(l, state, optimiser, slot, flags);
+    });
+    phases.run();
+    double total = 0;
+    for (const double loss : losses) total += loss;
+    return total * scale();
+  }
+
+ private:
+  static constexpr int64_t kMostGroups = 32;
+
+  // Kept samples of earlier runs that are done.
+  int64_t found_before(int64_t run) const {
+    int64_t sum = 0;
+    for (int64_t r = 0; r < run; ++r) sum += found_[r].load(std::memory_order_acquire);
+    return sum;
+  }
+
+  // The loss is the mean over rays and channels.
+  float scale() const {
+    return 1.0f / (3.0f * static_cast<float>(std::max<int64_t>(1, counts_.rays)));
+  }
+
+  // Colours of the kept samples and the loss of their rays, then back from the last sample to the
+  // first; returns the sum of the losses. The second forward costs less than keeping what the first
+  // one computed.
+  double learn_run(int64_t run, RadianceTile<Mlp>& net, float* density_sums, float* colour_sums) {
+    KeptSamples& kept = kept_[run];
+    const int64_t first = run * kRunRays;
+    const int rays = static_cast<int>(std::min<int64_t>(kRunRays, batch_.rays - first));
+    const float* along = batch_.directions + 3 * first;
+    float sums[kRunRays][3] = {};
+    alignas(64) float directions[3 * kTile] = {}, rgb[3 * kTile], grad_raw[kTile];
+    for (int64_t t = 0; t < kept.tiles(); ++t) {
+      const SampleTile& tile = kept.facts[t];
+      load_directions(tile, along, directions);
+      net.forward(kept.features[t], directions, rgb);
+      for (int s = 0; s < tile_samples(kept.count, t); ++s) {
+        for (int c = 0; c < 3; ++c) sums[tile.ray[s]][c] += tile.weight[s] * rgb[c * kTile + s];
+      }
+    }
+    float slopes[kRunRays][3], behind[kRunRays];
+    double total = 0;
+    for (int r = 0; r < rays; ++r) {
+      const float* background = targets_.backgrounds + 3 * (first + r);
+      double error = 0;
+      behind[r] = 0;
+      for (int c = 0; c < 3; ++c) {
+        const float value = fma(kept.transmittance[r], background[c], sums[r][c]);
+        float slope;
+        error += loss_term(targets_.loss, value, targets_.colours[3 * (first + r) + c], slope);
+        slopes[r][c] = slope * scale();
+        behind[r] += kept.transmittance[r] * background[c] * slopes[r][c];
+      }
+      targets_.errors[first + r] = static_cast<float>(error / 3);
+      total += error;
+    }
+    float next[kRunRays];  // transmittance behind the sample
+    std::memcpy(next, kept.transmittance, sizeof(next));
+    for (int64_t t = kept.tiles() - 1; t >= 0; --t) {
+      const SampleTile& tile = kept.facts[t];
+      load_directions(tile, along, directions);
+      const float* raw = net.forward(kept.features[t], directions, rgb);
+      const int count = tile_samples(kept.count, t);
+      for (int s = kTile - 1; s >= count; --s) {
+        grad_raw[s] = 0.0f;
+        for (int c = 0; c < 3; ++c) rgb[c * kTile + s] = 0.0f;
+      }
+      for (int s = count - 1; s >= 0; --s) {
+        const int r = tile.ray[s];
+        float g = 0.0f;
+        for (int c = 0; c < 3; ++c) {
+          g = fma(slopes[r][c], rgb[c * kTile + s], g);
+          rgb[c * kTile + s] = tile.weight[s] * slopes[r][c];
+        }
+        grad_raw[s] = sigma_gradient(tile.dt[s], next[r], g, behind[r]);
+        behind[r] = fma(tile.weight[s], g, behind[r]);
+        next[r] += tile.weight[s];
+      }
+      for (int s = 0; s < kTile; s += kWidth) {
+        const Pack log_density = load<Pack>(raw + s);
+        store(grad_raw + s,
+              density_gradient(log_density, density_of(log_density), load<Pack>(grad_raw + s)));
+      }
+      net.backward(kept.features[t], rgb, grad_raw, density_sums, colour_sums);
+    }
+    return total;
+  }
+
+  static void load_directions(const SampleTile& tile, const float* along, float* directions) {
+    for (int s = 0; s < kTile; ++s) {
+      for (int d = 0; d < 3; ++d) directions[d * kTile + s] = along[3 * tile.ray[s] + d];
+    }
+  }
+
+  static void update_mlp(const MlpShape& shape, const float* sums, int64_t groups, size_t stride,
+                         const Adam& adam, float* params, float* m, float* v) {
+    Scratch<float> grad(shape.size());
+    grad.zero();
+    for (int64_t group = 0; group < groups; ++group) {
+      Mlp::add_gradients(shape, sums + group * stride, grad.data());
+    }
+    adam_range(adam, params, grad.data(), m, v, shape.size(), false);
+  }
+
+  void learn_level(int l, const RadianceState& state, const Optimiser& optimiser, float* grad,
+                   uint8_t* flags) {
+    const GridLevel& level = table_.grid.level[l];
+    const int64_t begin = level.offset * table_.features;
+    const int64_t count = int64_t(level.rows) * table_.features;
+    const bool flagged = optimiser.touched_only && count > kFlagWorth * counts_.kept;
+    const LevelWorkspace work{grad, flagged ? flags : nullptr};
+    for (int64_t run = 0; run < used_; ++run) {
+      KeptSamples& kept = kept_[run];
+      for (int64_t t = 0; t < kept.tiles(); ++t) {
+        table_.kernels.scatter(level, table_.grid.smoothstep, kept.facts[t].coords,
+                               kept.features[t] + l * table_.features * kTile, work.grad,
+                               work.flags);
+      }
+    }
+    update_level(optimiser.table, work, count, optimiser.touched_only, state.table + begin,
+                 state.table_m + begin, state.table_v + begin);
+  }
+
+  const RayBatch& batch_;
+  const MarchRule& rule_;
+  const Occupancy& occupancy_;
+  const MarchLimits& limits_;
+  const GridTable<float>& table_;
+  const RadianceShape& shape_;
+  RadianceWeights<Mlp> weights_;
+  const RayTargets& targets_;
+  int64_t samples_;
+  size_t density_size_, colour_size_;
+  int64_t runs_, used_ = 0;
+  std::vector<KeptSamples> kept_;
+  std::vector<std::atomic<int64_t>> found_;
+  RadianceCounts counts_{};
+};
+
+}  // namespace fields

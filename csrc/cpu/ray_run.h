@@ -1,0 +1,235 @@
+// A run of rays marched front to back through a radiance field, and the samples of it that count.
+//
+// Rays go forward in waves: each takes its next few samples, all samples of the wave are encoded
+// and their densities evaluated, and rays whose transmittance is used up take no more. A sample is
+// kept where its weight is at least `min_weight`, and counts as empty elsewhere; what is computed
+// behind (colours, gradients) is computed for the kept ones alone, and needs no tape of the others.
+// Kept samples lie in the order of waves and, within a wave, of rays: those of one ray are in order
+// but not side by side.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "cpu/radiance.h"
+#include "maths/composite.h"
+#include "maths/march.h"
+
+namespace fields {
+
+// A batch of rays, shared by all runs.
+struct RayBatch {
+  const float *origins, *directions;  // [rays][3]
+  const float* times;                 // [rays], the fourth coordinate of a moving scene, or null
+  int64_t rays;
+  uint32_t key;
+  bool jitter;
+
+  float offset(int64_t ray) const {
+    return jitter ? march_offset(key, static_cast<uint32_t>(ray)) : 0.5f;
+  }
+};
+
+struct MarchLimits {
+  float min_weight;         // of a sample that counts
+  float min_transmittance;  // of a ray that goes on
+};
+
+constexpr int kRunRays = 256;
+constexpr int kWaveSamples = 8;  // of a ray in a wave
+
+// What of a tile of samples is no matrix. Coordinates are [dim][kTile].
+struct SampleTile {
+  float coords[4 * kTile];
+  float t[kTile], dt[kTile];
+  float weight[kTile];  // of a sample that is kept
+  int32_t ray[kTile];   // number in the run
+};
+
+// Matrices [rows][kTile] of a growing number of tiles. Capacities are powers of two, so that blocks
+// of memory come back.
+class TileRows {
+ public:
+  explicit TileRows(int rows) : size_(size_t(rows) * kTile) {}
+
+  float* operator[](int64_t tile) { return data_->data() + tile * size_; }
+  const float* operator[](int64_t tile) const { return data_->data() + tile * size_; }
+
+  void reserve(int64_t tiles) {
+    if (tiles <= capacity_) return;
+    int64_t capacity = std::max<int64_t>(capacity_, 8);
+    while (capacity < tiles) capacity *= 2;
+    Scratch<float> grown(capacity * size_);
+    if (data_) std::memcpy(grown.data(), data_->data(), capacity_ * size_ * sizeof(float));
+    data_.emplace(std::move(grown));
+    capacity_ = capacity;
+  }
+
+ private:
+  size_t size_;
+  int64_t capacity_ = 0;
+  std::optional<Scratch<float>> data_;
+};
+
+// The kept samples of a run, and what is left of its rays.
+struct KeptSamples {
+  explicit KeptSamples(int feature_rows) : rows(feature_rows), features(feature_rows) {}
+
+  int64_t tiles() const { return num_tiles(count); }
+
+  void keep(const SampleTile& from, const float* from_features, int lane, int32_t ray,
+            float weight) {
+    const int to = static_cast<int>(count % kTile);
+    if (to == 0) {
+      facts.emplace_back();
+      features.reserve(tiles() + 1);
+    }
+    SampleTile& tile = facts.back();
+    for (int d = 0; d < 4; ++d) tile.coords[d * kTile + to] = from.coords[d * kTile + lane];
+    tile.t[to] = from.t[lane];
+    tile.dt[to] = from.dt[lane];
+    tile.weight[to] = weight;
+    tile.ray[to] = ray;
+    float* matrix = features[count / kTile];
+    for (int r = 0; r < rows; ++r) matrix[r * kTile + to] = from_features[r * kTile + lane];
+    ++count;
+  }
+
+  // Zeros behind the last sample, where nothing is to be read that is not a number.
+  void pad() {
+    if (count % kTile == 0) return;
+    float* matrix = features[count / kTile];
+    for (int64_t to = count % kTile; to < kTile; ++to) {
+      for (int r = 0; r < rows; ++r) matrix[r * kTile + to] = 0.0f;
+    }
+  }
+
+  int rows;
+  int64_t count = 0, marched = 0;
+  TileRows features;
+  std::vector<SampleTile> facts;  // a tile is zeros until samples are put there
+  float transmittance[kRunRays];
+};
+
+// Marches runs; one thread's workspace.
+template <class Mlp>
+class RayMarcher {
+ public:
+  RayMarcher(const RayBatch& batch, const MarchRule& rule, const Occupancy& occupancy,
+             const MarchLimits& limits, const GridTable<float>& table, const RadianceShape& shape,
+             const RadianceWeights<Mlp>& weights)
+      : batch_(batch),
+        rule_(rule),
+        occupancy_(occupancy),
+        limits_(limits),
+        table_(table),
+        weights_(weights),
+        sigma_(shape.sigma(), false),
+        features_(table.outputs()) {}
+
+  void march(int64_t run, KeptSamples& kept) {
+    const int64_t first = run * kRunRays;
+    const int rays = static_cast<int>(std::min<int64_t>(kRunRays, batch_.rays - first));
+    active_.clear();
+    for (int r = 0; r < rays; ++r) {
+      kept.transmittance[r] = 1.0f;
+      const int64_t ray = first + r;
+      const RayWalk walk = begin_walk(rule_, batch_.origins + 3 * ray, batch_.directions + 3 * ray,
+                                      batch_.offset(ray));
+      if (walk.t < walk.far) active_.push_back({walk, r, 0});
+    }
+    while (const int samples = take_wave(first)) {
+      kept.marched += samples;
+      evaluate(samples);
+      keep_wave(kept);
+    }
+    kept.pad();
+  }
+
+ private:
+  struct Active {
+    RayWalk walk;
+    int32_t ray;
+    int count;  // samples in this wave
+  };
+
+  // The next samples of all active rays; those without any leave.
+  int take_wave(int64_t first) {
+    int samples = 0;
+    size_t left = 0;
+    MarchSample sample;
+    for (Active& active : active_) {
+      const float time = batch_.times ? batch_.times[first + active.ray] : 0.0f;
+      active.count = 0;
+      while (active.count < kWaveSamples && next_sample(rule_, occupancy_, active.walk, sample)) {
+        const int lane = samples % kTile;
+        if (size_t(samples / kTile) == wave_.size()) wave_.emplace_back();
+        SampleTile& tile = wave_[samples / kTile];
+        for (int d = 0; d < 3; ++d) tile.coords[d * kTile + lane] = sample.coords[d];
+        tile.coords[3 * kTile + lane] = time;
+        tile.t[lane] = sample.t;
+        tile.dt[lane] = sample.dt;
+        ++active.count, ++samples;
+      }
+      if (active.count) active_[left++] = active;
+    }
+    active_.resize(left);
+    return samples;
+  }
+
+  // Features and, in place of weights, what each sample lets pass.
+  void evaluate(int samples) {
+    const int64_t tiles = num_tiles(samples);
+    features_.reserve(tiles);
+    for (int l = 0; l < table_.grid.num_levels; ++l) {
+      for (int64_t t = 0; t < tiles; ++t) {
+        table_.kernels.encode(table_.grid.level[l], table_.grid.smoothstep, table_.level_table(l),
+                              wave_[t].coords, features_[t] + l * table_.features * kTile);
+      }
+    }
+    for (int64_t t = 0; t < tiles; ++t) {
+      SampleTile& tile = wave_[t];
+      sigma_.forward(weights_.sigma, features_[t], tile.weight);
+      for (int s = 0; s < kTile; s += kWidth) {
+        const Pack density = density_of(load<Pack>(tile.weight + s));
+        store(tile.weight + s, passed(density, load<Pack>(tile.dt + s)));
+      }
+    }
+  }
+
+  void keep_wave(KeptSamples& kept) {
+    int sample = 0;
+    size_t left = 0;
+    for (Active& active : active_) {
+      float transmittance = kept.transmittance[active.ray];
+      for (int i = sample; i < sample + active.count; ++i) {
+        const SampleTile& tile = wave_[i / kTile];
+        const float pass = tile.weight[i % kTile];
+        const float weight = transmittance * (1.0f - pass);
+        if (weight < limits_.min_weight) continue;  // NaN is kept, and reaches the loss
+        kept.keep(tile, features_[i / kTile], i % kTile, active.ray, weight);
+        transmittance *= pass;
+        if (transmittance < limits_.min_transmittance) break;
+      }
+      sample += active.count;
+      kept.transmittance[active.ray] = transmittance;
+      const bool goes_on =
+          active.count == kWaveSamples && transmittance >= limits_.min_transmittance;
+      if (goes_on) active_[left++] = active;
+    }
+    active_.resize(left);
+  }
+
+  const RayBatch& batch_;
+  const MarchRule& rule_;
+  const Occupancy& occupancy_;
+  const MarchLimits& limits_;
+  const GridTable<float>& table_;
+  const RadianceWeights<Mlp>& weights_;
+  Mlp sigma_;
+  TileRows features_;
+  std::vector<SampleTile> wave_;
+  std::vector<Active> active_;
+};
+
+}  // namespace fields

@@ -1,0 +1,83 @@
+"""Radiance fields: density in space, and its colour from a direction."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fields import ops
+from fields.configs.radiance import RadianceConfig
+from fields.encodings.hash_grid import init_table
+from fields.mlp import init_params
+from fields.ops.radiance import LARGEST_LOG_DENSITY
+from fields.points import as_matrix
+
+
+class RadianceField(nn.Module):
+    """A hash grid with a small MLP to density, and one from that and the direction to colour
+    (Mueller et al. 2022, section 5.4).
+
+    Takes a RadianceConfig. Parameters: `table` [P, F], and the flat vectors of the two MLPs,
+    `density_params` and `colour_params`. Once differentiable in coordinates, directions and
+    parameters.
+    """
+
+    def __init__(self, config: RadianceConfig):
+        super().__init__()
+        self.config = config
+        self.dim = config.dim
+        grid = ops.GridSpec(
+            config.num_levels,
+            config.base_resolution,
+            config.growth,
+            config.log2_table_size,
+            config.interpolation == "smoothstep",
+        )
+        self.spec = ops.RadianceSpec(
+            grid,
+            config.density_width,
+            config.density_depth,
+            config.colour_width,
+            config.colour_depth,
+            config.degree,
+            config.precision,
+        )
+        generator = torch.Generator().manual_seed(config.seed)
+        rows = sum(grid.rows(config.dim))
+        self.table = nn.Parameter(init_table(rows, config.features_per_level, generator))
+        self.density_params = nn.Parameter(
+            init_params(config.features, self.spec.density, generator)
+        )
+        self.colour_params = nn.Parameter(
+            init_params(self.spec.colour_inputs, self.spec.colour, generator)
+        )
+
+    def density(self, coords: Tensor, times: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """coords [..., 3] in [0, 1] and, with a fourth axis, times [...] in [0, 1] -> density [...]
+        over the unit cube's length, and features [..., 16] for `colour`, of which the first is the
+        log of the density; beyond e^15 the density stays."""
+        if (times is not None) != (self.dim == 4):
+            raise ValueError(f"a field of {self.dim} coordinates takes times if they are 4")
+        if times is not None:
+            coords = torch.cat([coords, times[..., None].to(coords)], -1)
+        points = as_matrix("coords", coords, self.dim, self.table)
+        features = ops.grid_mlp(
+            points, self.table, self.density_params, self.spec.grid, self.spec.density
+        )
+        features = features.reshape(*coords.shape[:-1], features.shape[1])
+        return features[..., 0].clamp(max=LARGEST_LOG_DENSITY).exp(), features
+
+    def colour(self, features: Tensor, directions: Tensor) -> Tensor:
+        """features [..., 16] and directions [..., 3] of unit length -> RGB [..., 3] in (0, 1)."""
+        flat = as_matrix("features", features, features.shape[-1], self.colour_params)
+        along = as_matrix("directions", directions, 3, self.colour_params)
+        inputs = torch.cat([flat, ops.spherical_harmonics(along, self.spec.degree)], 1)
+        rgb = ops.mlp(inputs, self.colour_params, self.spec.colour)
+        return rgb.reshape(*features.shape[:-1], 3)
+
+    def forward(
+        self, coords: Tensor, directions: Tensor, times: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Density [...] and RGB [..., 3] of coords seen along directions."""
+        density, features = self.density(coords, times)
+        return density, self.colour(features, directions)
