@@ -59,10 +59,10 @@ def ends(spec, origin, direction):
 
 
 def cascade_of(cascades, resolution, x, dt):
-    """The finest cascade that holds x and has cells of at least dt."""
+    """The finest cascade that holds x and has cells of more than dt."""
     for cascade in range(cascades):
         side = 2.0 ** (cascade + 1 - cascades)
-        if np.abs(x - 0.5).max() < side / 2 and side / resolution >= dt:
+        if np.abs(x - 0.5).max() < side / 2 and side / resolution > dt:
             return cascade
     return cascades - 1
 

@@ -17,8 +17,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> march_rays(Tensor origins, Te
   const MarchRule rule = checked_rule(MARCH_ARGUMENTS);
   const Occupancy occupancy = checked_occupancy(bits, resolution, contract);
   const int64_t rays = checked_rays(origins, directions), runs = (rays + kRun - 1) / kRun;
-  const uint32_t key = march_key(seed, step);
-  const float *from = read<float>(origins), *along = read<float>(directions);
+  const RayBatch batch{read<float>(origins), read<float>(directions), rays, march_key(seed, step),
+                       jitter};
   Tensor offsets = torch::stable::new_empty(origins, {rays + 1}, ScalarType::Long);
   int64_t* begin = write<int64_t>(offsets);
   std::vector<std::vector<MarchSample>> found(runs);
@@ -26,7 +26,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> march_rays(Tensor origins, Te
     std::vector<MarchSample> samples;
     MarchSample sample;
     for (int64_t r = run * kRun; r < std::min(rays, (run + 1) * kRun); ++r) {
-      RayWalk walk = begin_walk(rule, from + 3 * r, along + 3 * r, ray_offset(jitter, key, r));
+      RayWalk<float> walk = batch.begin(rule, r);
       begin[r] = static_cast<int64_t>(samples.size());  // within the run, as yet
       while (next_sample(rule, occupancy, walk, sample)) samples.push_back(sample);
     }

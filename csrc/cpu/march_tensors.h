@@ -45,9 +45,21 @@ inline int64_t checked_rays(const Tensor& origins, const Tensor& directions) {
   return origins.size(0);
 }
 
-// In the last place of a half where rays do not begin at random.
-inline float ray_offset(bool jitter, uint32_t key, int64_t ray) {
-  return jitter ? march_offset(key, static_cast<uint32_t>(ray)) : 0.5f;
-}
+// A batch of rays, of which each begins at a random place of its first step, or in its middle.
+struct RayBatch {
+  const float *origins, *directions;  // [rays][3]
+  int64_t rays;
+  uint32_t key;
+  bool jitter;
+
+  FIELDS_HD float offset(int64_t ray) const {
+    return jitter ? march_offset(key, static_cast<uint32_t>(ray)) : 0.5f;
+  }
+  FIELDS_HD RayWalk<float> begin(const MarchRule& rule, int64_t ray) const {
+    const float *o = origins + 3 * ray, *d = directions + 3 * ray;
+    const float origin[3] = {o[0], o[1], o[2]}, direction[3] = {d[0], d[1], d[2]};
+    return begin_walk<float>(rule, origin, direction, offset(ray));
+  }
+};
 
 }  // namespace fields

@@ -39,11 +39,7 @@ std::tuple<Tensor, Tensor, Tensor> radiance_step(
   Tensor value = empty_of(origins, {1});
   Tensor errors = zeros_of(origins, {rays});
   Tensor counts = torch::stable::new_empty(origins, {3}, ScalarType::Long);
-  const RayBatch batch{read<float>(origins),
-                       read<float>(directions),
-                       times ? read<float>(*times) : nullptr,
-                       rays,
-                       march_key(seed, step),
+  const RayBatch batch{read<float>(origins), read<float>(directions), rays, march_key(seed, step),
                        jitter};
   const MarchLimits limits{static_cast<float>(min_weight), static_cast<float>(min_transmittance)};
   const RayTargets targets{read<float>(colours), read<float>(backgrounds), static_cast<Loss>(loss),
@@ -56,8 +52,9 @@ std::tuple<Tensor, Tensor, Tensor> radiance_step(
                             touched_only};
   const GridTable<float> bound(grid, dim, static_cast<int>(table.size(1)), read<float>(table));
   with_float_mlp(precision, [&](auto tag) {
-    RadianceStep<typename decltype(tag)::type> op(batch, rule, occupancy, limits, bound, shape,
-                                                  state, targets, samples);
+    RadianceStep<typename decltype(tag)::type> op(batch, times ? read<float>(*times) : nullptr,
+                                                  rule, occupancy, limits, bound, shape, state,
+                                                  targets, samples);
     op.march();
     *write<float>(value) = static_cast<float>(
         op.learn(state, optimiser, write<float>(workspace), workspace.size(0), workspace.size(1)));

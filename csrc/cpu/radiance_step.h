@@ -33,10 +33,12 @@ struct RadianceCounts {
 template <class Mlp>
 class RadianceStep {
  public:
-  RadianceStep(const RayBatch& batch, const MarchRule& rule, const Occupancy& occupancy,
-               const MarchLimits& limits, const GridTable<float>& table, const RadianceShape& shape,
-               const RadianceState& state, const RayTargets& targets, int64_t samples)
+  RadianceStep(const RayBatch& batch, const float* times, const MarchRule& rule,
+               const Occupancy& occupancy, const MarchLimits& limits, const GridTable<float>& table,
+               const RadianceShape& shape, const RadianceState& state, const RayTargets& targets,
+               int64_t samples)
       : batch_(batch),
+        times_(times),
         rule_(rule),
         occupancy_(occupancy),
         limits_(limits),
@@ -58,7 +60,7 @@ class RadianceStep {
   void march() {
     parallel_tasks(runs_, [&](int64_t run, int) {
       if (found_before(run) >= samples_) return;
-      RayMarcher<Mlp> marcher(batch_, rule_, occupancy_, limits_, table_, shape_, weights_);
+      RayMarcher<Mlp> marcher(batch_, times_, rule_, occupancy_, limits_, table_, shape_, weights_);
       marcher.march(run, kept_[run]);
       found_[run].store(kept_[run].count, std::memory_order_release);
     });
@@ -231,6 +233,7 @@ class RadianceStep {
   }
 
   const RayBatch& batch_;
+  const float* times_;
   const MarchRule& rule_;
   const Occupancy& occupancy_;
   const MarchLimits& limits_;

@@ -12,30 +12,17 @@
 #include <vector>
 
 #include "cpu/radiance.h"
+#include "cpu/ray_walks.h"
 #include "maths/composite.h"
-#include "maths/march.h"
 
 namespace fields {
-
-// A batch of rays, shared by all runs.
-struct RayBatch {
-  const float *origins, *directions;  // [rays][3]
-  const float* times;                 // [rays], the fourth coordinate of a moving scene, or null
-  int64_t rays;
-  uint32_t key;
-  bool jitter;
-
-  float offset(int64_t ray) const {
-    return jitter ? march_offset(key, static_cast<uint32_t>(ray)) : 0.5f;
-  }
-};
 
 struct MarchLimits {
   float min_weight;         // of a sample that counts
   float min_transmittance;  // of a ray that goes on
 };
 
-constexpr int kRunRays = 256;
+constexpr int kRunRays = RayWalks::kMost;
 constexpr int kWaveSamples = 8;  // of a ray in a wave
 
 // What of a tile of samples is no matrix. Coordinates are [dim][kTile].
@@ -115,10 +102,11 @@ struct KeptSamples {
 template <class Mlp>
 class RayMarcher {
  public:
-  RayMarcher(const RayBatch& batch, const MarchRule& rule, const Occupancy& occupancy,
-             const MarchLimits& limits, const GridTable<float>& table, const RadianceShape& shape,
-             const RadianceWeights<Mlp>& weights)
+  RayMarcher(const RayBatch& batch, const float* times, const MarchRule& rule,
+             const Occupancy& occupancy, const MarchLimits& limits, const GridTable<float>& table,
+             const RadianceShape& shape, const RadianceWeights<Mlp>& weights)
       : batch_(batch),
+        times_(times),
         rule_(rule),
         occupancy_(occupancy),
         limits_(limits),
@@ -130,14 +118,10 @@ class RayMarcher {
   void march(int64_t run, KeptSamples& kept) {
     const int64_t first = run * kRunRays;
     const int rays = static_cast<int>(std::min<int64_t>(kRunRays, batch_.rays - first));
+    std::fill_n(kept.transmittance, kRunRays, 1.0f);
     active_.clear();
-    for (int r = 0; r < rays; ++r) {
-      kept.transmittance[r] = 1.0f;
-      const int64_t ray = first + r;
-      const RayWalk walk = begin_walk(rule_, batch_.origins + 3 * ray, batch_.directions + 3 * ray,
-                                      batch_.offset(ray));
-      if (walk.t < walk.far) active_.push_back({walk, r, 0});
-    }
+    walks_.begin(rule_, occupancy_, batch_, first, rays,
+                 [&](int r, const RayWalk<float>& walk) { active_.push_back({walk, r, 0}); });
     while (const int samples = take_wave(first)) {
       kept.marched += samples;
       evaluate(samples);
@@ -148,7 +132,7 @@ class RayMarcher {
 
  private:
   struct Active {
-    RayWalk walk;
+    RayWalk<float> walk;
     int32_t ray;
     int count;  // samples in this wave
   };
@@ -159,7 +143,7 @@ class RayMarcher {
     size_t left = 0;
     MarchSample sample;
     for (Active& active : active_) {
-      const float time = batch_.times ? batch_.times[first + active.ray] : 0.0f;
+      const float time = times_ ? times_[first + active.ray] : 0.0f;
       active.count = 0;
       while (active.count < kWaveSamples && next_sample(rule_, occupancy_, active.walk, sample)) {
         const int lane = samples % kTile;
@@ -221,6 +205,7 @@ class RayMarcher {
   }
 
   const RayBatch& batch_;
+  const float* times_;  // [rays], the fourth coordinate of a moving scene, or null
   const MarchRule& rule_;
   const Occupancy& occupancy_;
   const MarchLimits& limits_;
@@ -230,6 +215,7 @@ class RayMarcher {
   TileRows features_;
   std::vector<SampleTile> wave_;
   std::vector<Active> active_;
+  RayWalks walks_;
 };
 
 }  // namespace fields

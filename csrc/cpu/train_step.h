@@ -54,6 +54,16 @@ inline void update_level(const Adam& adam, const LevelWorkspace& work, int64_t c
     std::memset(work.grad, 0, count * sizeof(float));
     return;
   }
+  // Blocks wait in a ring while their memory is fetched: param and moments of a level of 2^17 rows
+  // come from beyond L2.
+  constexpr int kAhead = 16;
+  int64_t ring[kAhead];
+  int64_t put = 0, taken = 0;
+  const auto update = [&](int64_t begin) {
+    const int64_t length = std::min<int64_t>(kFlagFloats, count - begin);
+    adam_range(adam, param + begin, work.grad + begin, m + begin, v + begin, length, true);
+    std::memset(work.grad + begin, 0, length * sizeof(float));
+  };
   const int64_t flags = (count + kFlagFloats - 1) / kFlagFloats;
   for (int64_t i = 0; i < flags; i += 8) {
     uint64_t eight;
@@ -62,12 +72,13 @@ inline void update_level(const Adam& adam, const LevelWorkspace& work, int64_t c
     for (int64_t j = i; j < std::min(flags, i + 8); ++j) {
       if (!work.flags[j]) continue;
       const int64_t begin = j * kFlagFloats;
-      const int64_t length = std::min<int64_t>(kFlagFloats, count - begin);
-      adam_range(adam, param + begin, work.grad + begin, m + begin, v + begin, length, true);
-      std::memset(work.grad + begin, 0, length * sizeof(float));
+      for (float* at : {param, m, v, work.grad}) __builtin_prefetch(at + begin, 1);
+      if (put - taken == kAhead) update(ring[taken++ % kAhead]);
+      ring[put++ % kAhead] = begin;
     }
     std::memset(work.flags + i, 0, 8);
   }
+  while (taken < put) update(ring[taken++ % kAhead]);
 }
 
 struct Optimiser {

@@ -8,14 +8,18 @@
 
 namespace fields {
 
-FIELDS_HD void contract(float (&x)[3]) {
-  float r = 1.0f;
+template <class V>
+FIELDS_HD void contract_to_cube(V (&x)[3]) {
+  using S = ScalarOf<V>;
+  const V one = splat<V>(S(1));
+  V r = one;
   for (int d = 0; d < 3; ++d) {
-    x[d] = x[d] * 2.0f - 1.0f;
+    x[d] = fma(x[d], splat<V>(S(2)), -one);
     r = max(max(x[d], -x[d]), r);
   }
-  const float scale = 0.25f * (2.0f - 1.0f / r) / r;
-  for (int d = 0; d < 3; ++d) x[d] = fma(x[d], scale, 0.5f);
+  const V inverse = one / r;
+  const V scale = splat<V>(S(0.25)) * (splat<V>(S(2)) - inverse) * inverse;
+  for (int d = 0; d < 3; ++d) x[d] = fma(x[d], scale, splat<V>(S(0.5)));
 }
 
 }  // namespace fields

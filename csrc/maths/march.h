@@ -20,18 +20,30 @@ struct MarchRule {
   bool contract;  // all of space, contracted (contraction.h), in place of the unit cube
 };
 
-struct MarchSample {
-  float coords[3];  // of the field, in [0, 1]
-  float t;
-  float dt;
+// Of one ray, or of a pack of rays.
+template <class V>
+struct RayWalk {
+  Ray<V> ray;
+  V far;    // where the ray ends
+  V start;  // where its lattice begins
+  V index;  // of the lattice's next place, where all steps are alike
+  V t;      // of that place
 };
 
-struct RayWalk {
-  Ray ray;
-  float start;
-  float t;    // of the lattice's next place
-  float far;  // where the ray ends
-  int index;  // of that place, where all steps are alike
+// The lattice's next place in space and in the grid.
+template <class V>
+struct Place {
+  V coords[3];  // of the field, in [0, 1]
+  V dt;
+  IntOf<V> cell[3];
+  IntOf<V> cascade;
+  V side, low;  // of a cell, and of the cube that its cascade covers, in unit cubes
+};
+
+struct MarchSample {
+  float coords[3];
+  float t;
+  float dt;
 };
 
 FIELDS_HD uint32_t march_key(int64_t seed, int64_t step) {
@@ -44,109 +56,119 @@ FIELDS_HD float march_offset(uint32_t key, uint32_t ray) {
   return static_cast<float>(mix(key, ray) >> 8) * (1.0f / 16777216.0f);
 }
 
-FIELDS_HD float step_at(const MarchRule& rule, float t) {
-  return min(max(t * rule.growth, rule.step), rule.largest);
+template <class V>
+FIELDS_HD V step_at(const MarchRule& rule, V t) {
+  return min(max(t * splat<V>(rule.growth), splat<V>(rule.step)), splat<V>(rule.largest));
 }
 
-FIELDS_HD RayWalk begin_walk(const MarchRule& rule, const float* origin, const float* direction,
-                             float offset) {
-  RayWalk walk;
+template <class V>
+FIELDS_HD RayWalk<V> begin_walk(const MarchRule& rule, const V (&origin)[3],
+                                const V (&direction)[3], V offset) {
+  RayWalk<V> walk;
   walk.ray = make_ray(origin, direction);
-  float near = rule.near;
-  walk.far = rule.far;
+  V near = splat<V>(rule.near);
+  walk.far = splat<V>(rule.far);
   if (!rule.contract) clip_to_cube(walk.ray, near, walk.far);
   walk.start = walk.t = fma(offset, step_at(rule, near), near);
-  walk.index = 0;
+  walk.index = splat<V>(0.0f);
   return walk;
 }
 
-FIELDS_HD void next_place(const MarchRule& rule, RayWalk& walk) {
+template <class V>
+FIELDS_HD void next_place(const MarchRule& rule, RayWalk<V>& walk) {
   if (rule.growth == 0.0f) {
-    walk.t = fma(static_cast<float>(++walk.index), rule.step, walk.start);
+    walk.index = walk.index + splat<V>(1.0f);
+    walk.t = fma(walk.index, splat<V>(rule.step), walk.start);
   } else {
-    walk.t += step_at(rule, walk.t);
+    walk.t = walk.t + step_at(rule, walk.t);
   }
 }
 
-// To the first place at or behind t, and at least to the next one.
-FIELDS_HD void skip_to(const MarchRule& rule, float t, RayWalk& walk) {
+// To the first place at or behind t, and at least to the next one; a pack whose steps grow goes to
+// the next one, from where it may be called again.
+template <class V>
+FIELDS_HD void skip_to(const MarchRule& rule, V t, RayWalk<V>& walk) {
+  const V until = min(t, walk.far);
   if (rule.growth == 0.0f) {
-    const float steps = (min(t, walk.far) - walk.t) / rule.step;
-    int whole = static_cast<int>(steps);
-    whole += static_cast<float>(whole) < steps ? 1 : 0;
-    walk.index += whole > 1 ? whole : 1;
-    walk.t = fma(static_cast<float>(walk.index), rule.step, walk.start);
+    const V steps = (until - walk.t) * splat<V>(1.0f / rule.step);
+    const V whole = to_real<V>(truncate(steps));
+    const V more = select(whole < steps, splat<V>(1.0f), splat<V>(0.0f));
+    walk.index = walk.index + max(whole + more, splat<V>(1.0f));
+    walk.t = fma(walk.index, splat<V>(rule.step), walk.start);
   } else {
-    const float until = min(t, walk.far);
-    do {
-      walk.t += step_at(rule, walk.t);
-    } while (walk.t < until);
+    next_place(rule, walk);
+    if constexpr (Lane<V>::width == 1) {
+      while (walk.t < until) next_place(rule, walk);
+    }
   }
 }
 
-// The coarsest cascade has to serve where the finer ones end or their cells are less than a step.
-FIELDS_HD int cascade_at(const Occupancy& occupancy, const float (&x)[3], float dt) {
-  float from_centre = 0.0f;
+// The finest cascade that holds the place and has cells of more than a step, or the coarsest.
+template <class V>
+FIELDS_HD Place<V> look(const MarchRule& rule, const Occupancy& occupancy, const RayWalk<V>& walk) {
+  Place<V> place;
+  V(&x)[3] = place.coords;
+  const V zero = splat<V>(0.0f), half = splat<V>(0.5f), one = splat<V>(1.0f);
+  for (int d = 0; d < 3; ++d) x[d] = fma(walk.t, walk.ray.direction[d], walk.ray.origin[d]);
+  if (rule.contract) contract_to_cube(x);
+  for (int d = 0; d < 3; ++d) x[d] = min(max(x[d], zero), one);
+  place.dt = step_at(rule, walk.t);
+  const float n = static_cast<float>(occupancy.resolution);
+  place.cascade = splat_int<IntOf<V>>(static_cast<uint32_t>(occupancy.cascades - 1));
+  V zoom = one;
+  if (occupancy.cascades > 1) {
+    V needed = place.dt * splat<V>(n);  // side of the cube that a cascade has to cover
+    for (int d = 0; d < 3; ++d) {
+      const V from_centre = max(x[d] - half, half - x[d]);
+      needed = max(from_centre + from_centre, needed);
+    }
+    float side = 0.5f;
+    for (int c = occupancy.cascades - 2; c >= 0; --c, side *= 0.5f) {
+      const auto fits = needed < splat<V>(side);
+      place.cascade = select(fits, splat_int<IntOf<V>>(static_cast<uint32_t>(c)), place.cascade);
+      zoom = select(fits, splat<V>(1.0f / side), zoom);
+    }
+  }
   for (int d = 0; d < 3; ++d) {
-    from_centre = max(max(x[d] - 0.5f, 0.5f - x[d]), from_centre);
+    const V at = fma(x[d] - half, zoom, half) * splat<V>(n);
+    place.cell[d] = truncate(min(max(at, zero), splat<V>(n - 1.0f)));
   }
-  int cascade = occupancy.cascades - 1;
-  float half = 0.25f;  // of the side of the next finer cascade
-  while (cascade > 0 && from_centre < half &&
-         2.0f * half >= dt * static_cast<float>(occupancy.resolution)) {
-    --cascade;
-    half *= 0.5f;
-  }
-  return cascade;
+  // All are powers of two, so that planes between cells are exact.
+  place.side = one / (zoom * splat<V>(n));
+  place.low = half - half / zoom;
+  return place;
 }
 
-// Where the ray leaves the block of 2^log2_side cells around a cell of a cascade.
-FIELDS_HD float block_exit(const Occupancy& occupancy, const Ray& ray, int cascade,
-                           const uint32_t (&cell)[3], int log2_side) {
-  // Of a cell, in unit cubes; all are powers of two, so planes are exact.
-  const float side =
-      1.0f / static_cast<float>(occupancy.resolution << (occupancy.cascades - 1 - cascade));
-  const float low = 0.5f - 0.5f * side * static_cast<float>(occupancy.resolution);
-  float exit = 3e38f;
+// From an empty block of so many cells along an axis, a power of two, to the first place behind it.
+template <class V>
+FIELDS_HD void leave(const MarchRule& rule, const Place<V>& place, V cells, RayWalk<V>& walk) {
+  if (rule.contract) return next_place(rule, walk);  // rays are bent there
+  const V inverse = splat<V>(1.0f) / cells, zero = splat<V>(0.0f);
+  V exit = splat<V>(3e38f);
   for (int d = 0; d < 3; ++d) {
-    const uint32_t block = (cell[d] >> log2_side) + (ray.direction[d] >= 0.0f ? 1u : 0u);
-    const float plane = fma(static_cast<float>(block << log2_side), side, low);
-    exit = min((plane - ray.origin[d]) * ray.inverse[d], exit);
+    const V block = to_real<V>(truncate(to_real<V>(place.cell[d]) * inverse));
+    const V ahead = select(walk.ray.direction[d] < zero, zero, splat<V>(1.0f));
+    const V plane = fma((block + ahead) * cells, place.side, place.low);
+    exit = min((plane - walk.ray.origin[d]) * walk.ray.inverse[d], exit);
   }
-  return exit;
+  skip_to(rule, exit, walk);
 }
 
 // The next sample in a cell that is not empty; false behind the last one.
-FIELDS_HD bool next_sample(const MarchRule& rule, const Occupancy& occupancy, RayWalk& walk,
+FIELDS_HD bool next_sample(const MarchRule& rule, const Occupancy& occupancy, RayWalk<float>& walk,
                            MarchSample& sample) {
   while (walk.t < walk.far) {
-    const float dt = step_at(rule, walk.t);
-    float (&x)[3] = sample.coords;
-    for (int d = 0; d < 3; ++d) x[d] = fma(walk.t, walk.ray.direction[d], walk.ray.origin[d]);
-    if (rule.contract) contract(x);
-    for (int d = 0; d < 3; ++d) x[d] = min(max(x[d], 0.0f), 1.0f);
-    const int cascade = occupancy.cascades == 1 ? 0 : cascade_at(occupancy, x, dt);
-    const float zoom = static_cast<float>(1 << (occupancy.cascades - 1 - cascade));
-    const float cells = static_cast<float>(occupancy.resolution);
-    uint32_t cell[3];
-    for (int d = 0; d < 3; ++d) {
-      const float place = fma(x[d] - 0.5f, zoom, 0.5f) * cells;
-      cell[d] = truncate(min(max(place, 0.0f), cells - 1.0f));
-    }
+    const Place<float> place = look(rule, occupancy, walk);
     const int empty =
-        empty_block_log2(occupancy.words + cascade * occupancy.stride,
-                         static_cast<uint32_t>(occupancy.resolution), cell[0], cell[1], cell[2]);
+        empty_block_log2(occupancy, place.cascade, place.cell[0], place.cell[1], place.cell[2]);
     if (empty < 0) {
+      for (int d = 0; d < 3; ++d) sample.coords[d] = place.coords[d];
       sample.t = walk.t;
-      sample.dt = dt;
+      sample.dt = place.dt;
       next_place(rule, walk);
       return true;
     }
-    if (rule.contract) {  // rays are bent there
-      next_place(rule, walk);
-    } else {
-      skip_to(rule, block_exit(occupancy, walk.ray, cascade, cell, empty), walk);
-    }
+    leave(rule, place, static_cast<float>(1 << empty), walk);
   }
   return false;
 }

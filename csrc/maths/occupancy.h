@@ -40,10 +40,12 @@ FIELDS_HD CellBit cell_bit(uint32_t n, uint32_t x, uint32_t y, uint32_t z) {
   return {((z / 4) * bricks + y / 4) * bricks + x / 4, (z % 4) * 16 + (y % 4) * 4 + x % 4};
 }
 
-// log2 of the side, in cells, of the largest empty block of the pyramid that holds the cell; -1
-// where the cell is set.
-FIELDS_HD int empty_block_log2(const uint64_t* words, uint32_t n, uint32_t x, uint32_t y,
+// log2 of the side, in cells, of the largest empty block of the pyramid that holds a cell; -1 where
+// the cell is set.
+FIELDS_HD int empty_block_log2(const Occupancy& occupancy, uint32_t cascade, uint32_t x, uint32_t y,
                                uint32_t z) {
+  const uint64_t* words = occupancy.words + cascade * occupancy.stride;
+  uint32_t n = static_cast<uint32_t>(occupancy.resolution);
   CellBit at = cell_bit(n, x, y, z);
   uint64_t word = words[at.word];
   if (word >> at.bit & 1) return -1;
