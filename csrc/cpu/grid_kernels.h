@@ -15,6 +15,8 @@ constexpr int kFlagFloats = 16;
 template <class S>
 struct GridKernels {
   void (*encode)(const GridLevel&, bool smoothstep, const S* level_table, const S* x, S* features);
+  // Fetches the rows that encode would read, for a level that does not lie in cache.
+  void (*fetch)(const GridLevel&, const S* level_table, const S* x);
   void (*encode_with_grad)(const GridLevel&, bool smoothstep, const S* level_table, const S* x,
                            S* features, S* jacobian);
   // level_grad += J_table^T grad; flags may be null

@@ -67,6 +67,21 @@ struct GridTile {
     }
   }
 
+  static void fetch(const GridLevel& level, const S* table, const S* x) {
+    for (int s = 0; s < kTile; s += width) {
+      V coords[D];
+      load_coords(x, s, coords);
+      const auto cell = locate<0>(level, false, coords);
+#pragma GCC unroll 8
+      for (int c = 0; c < corners; ++c) {
+        alignas(64) uint32_t rows[width];
+        store_int(rows, corner_row(level, cell, c));
+#pragma GCC unroll 16
+        for (int i = 0; i < width; ++i) __builtin_prefetch(table + size_t(rows[i]) * F);
+      }
+    }
+  }
+
   static void encode_with_grad(const GridLevel& level, bool smoothstep, const S* table, const S* x,
                                S* features, S* jacobian) {
     for (int s = 0; s < kTile; s += width) {
@@ -218,7 +233,7 @@ struct GridTile {
 template <class V, int D, int F>
 GridKernels<ScalarOf<V>> kernels_of_tile() {
   using T = GridTile<D, F, V>;
-  return {T::encode, T::encode_with_grad, T::scatter, T::scatter_with_grad,
+  return {T::encode, T::fetch, T::encode_with_grad, T::scatter, T::scatter_with_grad,
           T::coords, T::coords_with_grad};
 }
 
