@@ -44,7 +44,7 @@ class Fused:
     def __init__(self, field):
         self.field = field
         self.states = [
-            tuple([p.detach().clone(), torch.zeros_like(p), torch.zeros_like(p)])
+            (p.detach().clone(), torch.zeros_like(p), torch.zeros_like(p))
             for p in (field.table, field.density_params, field.colour_params)
         ]
         self.workspace = ops.step_workspace(self.states[0][0], field.dim, field.spec.grid)

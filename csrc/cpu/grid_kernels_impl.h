@@ -233,7 +233,7 @@ struct GridTile {
 template <class V, int D, int F>
 GridKernels<ScalarOf<V>> kernels_of_tile() {
   using T = GridTile<D, F, V>;
-  return {T::encode, T::fetch, T::encode_with_grad, T::scatter, T::scatter_with_grad,
+  return {T::encode, T::fetch,           T::encode_with_grad, T::scatter, T::scatter_with_grad,
           T::coords, T::coords_with_grad};
 }
 

@@ -169,7 +169,8 @@ class RayMarcher {
       const bool far = int64_t(table_.grid.level[l].rows) * table_.features > 65536;
       if (far) table_.kernels.fetch(table_.grid.level[l], table_.level_table(l), wave_[0].coords);
       for (int64_t t = 0; t < tiles; ++t) {
-        if (far && t + 1 < tiles) table_.kernels.fetch(table_.grid.level[l], table_.level_table(l), wave_[t + 1].coords);
+        if (far && t + 1 < tiles)
+          table_.kernels.fetch(table_.grid.level[l], table_.level_table(l), wave_[t + 1].coords);
         table_.kernels.encode(table_.grid.level[l], table_.grid.smoothstep, table_.level_table(l),
                               wave_[t].coords, features_[t] + l * table_.features * kTile);
       }

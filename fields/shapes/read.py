@@ -62,8 +62,8 @@ def read_shape(path) -> Shape:
 def read_parts(path) -> list[Placed]:
     """The meshes of a file as trimesh has them, with materials and textures, unmended.
 
-    OBJ, PLY, STL, OFF, GLB and glTF are read; `Placed.vertices` are as those of `read_shape`. Raises FieldsError, one
-    line that names the file, as `read_shape` does.
+    OBJ, PLY, STL, OFF, GLB and glTF are read; `Placed.vertices` are as those of `read_shape`.
+    Raises FieldsError, one line that names the file, as `read_shape` does.
     """
     with _lines_for(path), open_file(path, "mesh") as file:
         format_ = find_format(path)
