@@ -36,8 +36,8 @@ SOLIDS = (
     Solid("ball", (0.27, 0.27, 0.15), (0.38, 0.42, _TOP + 0.99), marble(_CREAM, _DARK, 5),
           gloss=0.6),
     Solid("cone", (0.33, 0.33, 0.40), (-0.42, 0.42, _TOP + 0.40), stripes(_ORANGE, _DARK, 2, 0.11)),
-    Solid("cylinder", (0.035, 0.035, 0.5), (0.02, 0.0, _TOP + 0.42), stripes(_CREAM, _RED, 2, 0.095),
-          turn=60, tilt=36),
+    Solid("cylinder", (0.035, 0.035, 0.5), (0.02, 0.0, _TOP + 0.42),
+          stripes(_CREAM, _RED, 2, 0.095), turn=60, tilt=36),
 )  # fmt: skip
 
 _BALL, _CUBE = 1, 2  # among the solids

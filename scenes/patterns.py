@@ -31,7 +31,7 @@ def marble(light: Colour, dark: Colour, seed: int) -> Pattern:
 
     def pattern(places: np.ndarray) -> np.ndarray:
         bent = 2.2 * places[:, 2] + 1.1 * places[:, 0] + 1.3 * noise(places, seed)
-        vein = (0.5 + 0.5 * np.sin(3.0 * bent)) ** 2
+        vein = (0.5 + 0.5 * np.sin(4.5 * bent)) ** 2
         grain = 0.06 * noise(places, seed + 1, 40.0)
         return mixed(light, dark, 0.75 * vein) * (1 + grain[:, None])
 

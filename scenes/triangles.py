@@ -116,31 +116,39 @@ class Cast:
 
 def smooth_normals(corners: np.ndarray) -> np.ndarray:
     """[F, 3, 3] float32 normals of corners: the mean over those faces that meet in a place and
-    turn by less than 40 degrees, weighted by their areas."""
-    flat = corners.reshape(-1, 3).astype(np.float64)
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    across = across.astype(np.float64)
-    faces = unit(across)
+    turn by less than 40 degrees, weighted by their angles there, so that it does not matter how a
+    surface is cut into triangles."""
+    exact = corners.astype(np.float64)
+    flat = exact.reshape(-1, 3)
+    faces = unit(np.cross(exact[:, 1] - exact[:, 0], exact[:, 2] - exact[:, 0]))
     grid = np.ptp(flat, axis=0).max() * 1e-6 + 1e-12
     _, place = np.unique(np.rint(flat / grid).astype(np.int64), axis=0, return_inverse=True)
     order = np.argsort(place.ravel(), kind="stable")
     place, owner = place.ravel()[order], order // 3
-    totals = faces[owner].copy() * 1e-9  # a corner whose neighbours cancel keeps its own
+    parts = faces[owner] * _angles(exact).ravel()[order, None]
+    totals = parts.copy()
     # Corners at one place lie side by side: each is compared with the one `shift` further on, and
     # the other way round, until no two so far apart share a place.
-    totals += across[owner]
     shift = 1
     while shift < len(place) and (same := place[shift:] == place[:-shift]).any():
         first = np.flatnonzero(same)
         second = first + shift
-        cosine = dot(faces[owner[first]], faces[owner[second]])
-        near = cosine > _SMOOTH
-        np.add.at(totals, first[near], across[owner[second[near]]])
-        np.add.at(totals, second[near], across[owner[first[near]]])
+        near = dot(faces[owner[first]], faces[owner[second]]) > _SMOOTH
+        first, second = first[near], second[near]
+        totals[first] += parts[second]
+        totals[second] += parts[first]
         shift += 1
     result = np.empty_like(totals)
     result[order] = unit(totals)
     return result.reshape(corners.shape).astype(np.float32)
+
+
+def _angles(corners: np.ndarray) -> np.ndarray:
+    """[F, 3]: of the corners, in radians."""
+    forth = np.roll(corners, -1, axis=1) - corners
+    back = np.roll(corners, 1, axis=1) - corners
+    across = np.linalg.norm(np.cross(forth, back), axis=2)
+    return np.arctan2(across, (forth * back).sum(2))
 
 
 def _mean(of_corners: np.ndarray, weights: np.ndarray) -> np.ndarray:

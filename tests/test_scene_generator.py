@@ -1,0 +1,368 @@
+"""Scenes that are made: their geometry is known, and what is read back agrees with it."""
+
+import json
+
+import numpy as np
+import pytest
+import scene_files as files
+from shape_files import open3d
+
+from fields.cli import main
+from fields.errors import FieldsError
+from fields.lens import Fisheye, Perspective
+from fields.scenes import load_images, read_scene
+from fields.scenes.blender import USUAL
+from fields.scenes.depths import read_depth
+from fields.shapes import read_shape
+
+fields_scenes = pytest.importorskip("fields_scenes", reason="scenes/ is not installed")
+
+from fields_scenes import PRESETS, Wanted, demo, demo_scene, generate, render_model  # noqa: E402
+from fields_scenes.bending import bent, sway  # noqa: E402
+from fields_scenes.demo import SOLIDS, render_demo  # noqa: E402
+from fields_scenes.model import read_model  # noqa: E402
+from fields_scenes.patterns import checks  # noqa: E402
+from fields_scenes.solids import Solid, Solids  # noqa: E402
+from fields_scenes.standing import Rig  # noqa: E402
+from fields_scenes.triangles import Cast, Triangles, smooth_normals  # noqa: E402
+
+SMALL = Wanted(views=4, size=48)
+BARREL = Perspective((-0.25, 0.08, 0, 0), (0.001, -0.0005))
+
+
+def model(path, mesh=None):
+    """A mesh file; by default a torus that stands in the plane of its file."""
+    import trimesh
+
+    mesh = mesh or trimesh.creation.torus(1.0, 0.4, major_sections=48, minor_sections=24)
+    mesh.export(path)
+    return path
+
+
+def gaps(scene):
+    """How far the points of all depth maps are from the geometry of a made scene."""
+    o3d = open3d()
+    shape = read_shape(scene.path / "geometry.ply")
+    cast = o3d.t.geometry.RaycastingScene()
+    tensor = o3d.core.Tensor
+    cast.add_triangles(tensor(shape.vertices.astype(np.float32)), tensor(shape.faces.astype("u4")))
+    for frame in scene.frames:
+        depth = read_depth(frame)
+        rows, columns = np.nonzero(depth)
+        assert len(rows) > 20
+        centres = np.stack([columns, rows], axis=1) + 0.5
+        origins, directions = frame.camera.rays_of(centres)
+        along = depth[rows, columns] / (directions @ frame.camera.forward)
+        points = (origins + along[:, None] * directions).astype(np.float32)
+        yield cast.compute_distance(tensor(points)).numpy()
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        SMALL,
+        Wanted(views=4, size=48, lens=BARREL, differ=True),
+        Wanted(views=4, size=48, lens=Fisheye((0.05, -0.01, 0.002, 0))),
+    ],
+    ids=["pinhole", "distorted, all different", "fisheye"],
+)
+def test_depths_of_a_made_scene_lie_on_its_geometry(tmp_path, wanted):
+    open3d()
+    render_model(model(tmp_path / "ring.glb"), tmp_path / "ring", wanted)
+    scene = read_scene(tmp_path / "ring")
+    assert {s: len(f) for s, f in scene.splits.items()} == {"train": 4, "val": 1, "test": 1}
+    assert scene.alpha and np.array_equal(scene.box, USUAL) and scene.notes == ()
+    lenses = {frame.camera.lens for frame in scene.frames}
+    assert lenses == {wanted.lens}
+    assert len({frame.camera.fl_x for frame in scene.frames}) == (6 if wanted.differ else 1)
+    for gap in gaps(scene):
+        assert gap.max() < 4e-4  # a depth is rounded to 1e-4
+
+
+def test_what_is_seen_through_a_lens_is_where_points_are_projected(tmp_path):
+    wanted = Wanted(views=3, size=96, lens=BARREL, differ=True)
+    render_demo(tmp_path / "demo", wanted)
+    scene = read_scene(tmp_path / "demo")
+    ball = np.array(SOLIDS[1].place)
+    for frame, image in zip(
+        scene.splits["train"], load_images(scene, "train").stack(), strict=True
+    ):
+        depth = read_depth(frame)
+        assert np.array_equal(depth > 0, image[..., 3] > 127) or (
+            ((depth > 0) != (image[..., 3] > 127)).mean() < 0.02)  # fmt: skip
+        (pixel,), (far,) = frame.camera.project(ball[None])
+        x, y = np.floor(pixel).astype(int)
+        if depth[y, x] > far - 0.3:  # nothing stands before the ball
+            towards = (ball - frame.camera.position) / np.linalg.norm(ball - frame.camera.position)
+            wanted_depth = far - 0.34 * (towards @ frame.camera.forward)
+            assert depth[y, x] == pytest.approx(wanted_depth, abs=0.01)
+
+
+def test_a_seed_is_a_scene(tmp_path):
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        render_demo(tmp_path / name, Wanted(views=2, size=16, seed=seed))
+    first, again, other = (
+        (tmp_path / name / "train" / "r_1.png").read_bytes() for name in ("a", "b", "c")
+    )
+    assert first == again != other
+
+
+def test_cameras_look_at_the_middle_from_above_and_none_stands_in_two_splits():
+    cameras = Rig(100, seed=5).cameras(60)
+    places = np.array([camera.position for camera in cameras])
+    assert np.allclose(np.linalg.norm(places, axis=1), 4.0311)
+    assert (places[:, 2] > 0).all()
+    for camera in cameras:
+        (pixel,), _ = camera.project(np.zeros((1, 3)))
+        assert np.allclose(pixel, 50)
+    apart = np.linalg.norm(places[:, None] - places, axis=2) + 9 * np.eye(60)
+    assert apart.min() > 0.3  # a regular spread would leave about 1
+    thirds = np.histogram(np.arctan2(places[:, 1], places[:, 0]), 6, (-np.pi, np.pi))[0]
+    assert thirds.min() >= 8
+
+
+def test_times_of_a_moving_scene(tmp_path):
+    render_demo(tmp_path / "leap", Wanted(views=5, size=32, animate=True))
+    scene = read_scene(tmp_path / "leap")
+    assert scene.moves
+    assert [frame.time for frame in scene.splits["train"]] == [0, 0.25, 0.5, 0.75, 1]
+    assert scene.splits["test"][0].time == 0.5
+
+
+def test_a_thing_that_sways_rests_at_both_ends_and_bends_between():
+    places = np.random.default_rng(0).uniform(-1, 1, (50, 3))
+    for time in (0.0, 0.5, 1.0):
+        assert np.allclose(sway(places, time, -1, 2), places, atol=1e-12)
+    top = sway(np.array([[0.0, 0.0, 1.0]]), 0.25, -1, 2)
+    assert np.linalg.norm(top - (0, 0, -1)) == pytest.approx(2)
+    assert top[0, 0] > 0.9
+    assert np.allclose(sway(np.array([[0.3, 0.2, -1.0]]), 0.25, -1, 2), (0.3, 0.2, -1))
+
+
+def ball(rounds=4):
+    import trimesh
+
+    made = trimesh.creation.icosphere(rounds)
+    corners = made.vertices[made.faces].astype(np.float32)
+    return Triangles(
+        corners=corners,
+        normals=smooth_normals(corners),
+        colours=np.ones_like(corners),
+        texture=np.full(len(corners), -1),
+        uv=np.zeros((*corners.shape[:2], 2), np.float32),
+    )
+
+
+def test_normals_bend_with_their_surface():
+    curved = bent(ball(), 0.25)
+    edges = curved.corners[:, 1:] - curved.corners[:, :1]
+    flat = np.cross(edges[:, 0], edges[:, 1])
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    cosine = (curved.normals * flat[:, None]).sum(2)
+    assert cosine.min() > 0.97
+    assert np.allclose(np.linalg.norm(curved.normals, axis=2), 1, atol=1e-5)
+
+
+def test_what_is_round_is_smooth_and_edges_stay():
+    import trimesh
+
+    round_ = ball(3)
+    assert (round_.normals * round_.corners).sum(2).min() > 0.999
+    box = trimesh.creation.box((1, 2, 3))
+    normals = smooth_normals(box.vertices[box.faces].astype(np.float32))
+    assert np.allclose(normals, np.repeat(box.face_normals[:, None], 3, axis=1), atol=1e-6)
+    pole = trimesh.creation.cylinder(1, 2, 32)
+    corners = pole.vertices[pole.faces].astype(np.float32)
+    normals = smooth_normals(corners)
+    side = np.abs(pole.face_normals[:, 2]) < 0.5
+    outward = corners[side] * (1, 1, 0)
+    assert np.allclose(normals[side], outward, atol=1e-3)
+    assert np.allclose(np.abs(normals[~side][..., 2]), 1, atol=1e-6)
+
+
+def test_a_split_triangle_is_the_same_surface():
+    coarse = ball(1)
+    fine = coarse.split(0.2)
+    assert len(fine.corners) == 16 * len(coarse.corners)
+
+    def area(triangles):
+        edges = triangles.corners[:, 1:] - triangles.corners[:, :1]
+        return np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1).sum()
+
+    assert area(fine) == pytest.approx(area(coarse), rel=1e-5)
+    assert len(coarse.split(1e-6, most=1000).corners) <= 1000
+
+
+KINDS = ["ball", "cube", "cylinder", "cone"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_solid_in_closed_form_is_met_where_its_mesh_is(kind):
+    open3d()
+    solid = Solid(
+        kind, (0.5, 0.7, 0.4), (0.2, -0.1, 0.3), checks((1, 1, 1), (0, 0, 0), 0.2), 25, 40
+    )
+    exact = Solids([solid])
+    vertices, faces = exact.mesh()
+    corners = vertices[faces].astype(np.float32)
+    plain = np.ones_like(corners)
+    none = np.full(len(corners), -1)
+    meshed = Cast(Triangles(corners, smooth_normals(corners), plain, none, plain[..., :2]))
+    assert (vertices >= exact.box[0] - 1e-6).all() and (vertices <= exact.box[1] + 1e-6).all()
+    rng = np.random.default_rng(0)
+    origins = rng.normal(size=(3000, 3)).astype(np.float32)
+    origins *= 3 / np.linalg.norm(origins, axis=1, keepdims=True)
+    aims = np.array(solid.place) + rng.uniform(-0.8, 0.8, (3000, 3)) - origins
+    directions = (aims / np.linalg.norm(aims, axis=1, keepdims=True)).astype(np.float32)
+    ours, theirs = exact.cast(origins, directions), meshed.cast(origins, directions)
+    both, a, b = np.intersect1d(ours.rays, theirs.rays, return_indices=True)
+    assert len(both) > 600
+    assert len(np.setxor1d(ours.rays, theirs.rays)) < 0.02 * len(both)
+    gap = np.abs(ours.distances[a] - theirs.distances[b])
+    assert np.median(gap) < 1e-3 and np.quantile(gap, 0.98) < 0.01
+    cosine = (ours.normals[a] * theirs.normals[b]).sum(1)
+    assert np.quantile(cosine, 0.05) > 0.99
+    assert (((ours.normals * directions[ours.rays]).sum(1)) < 0.01).all()
+    assert np.array_equal(np.flatnonzero(exact.is_hit(origins, directions)), ours.rays)
+
+
+def test_a_texture_is_seen_the_right_way_round(tmp_path):
+    open3d()
+    import trimesh
+    from PIL import Image
+
+    # A square in the plane of z, up in its file; red and green above, blue and white below.
+    vertices = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], float)
+    uv = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
+    picture = np.array([[(255, 0, 0), (0, 255, 0)], [(0, 0, 255), (255, 255, 255)]], np.uint8)
+    picture = picture.repeat(32, 0).repeat(32, 1)
+    material = trimesh.visual.material.PBRMaterial(baseColorTexture=Image.fromarray(picture))
+    visual = trimesh.visual.TextureVisuals(uv=uv, material=material)
+    square = trimesh.Trimesh(vertices, [[0, 1, 2], [0, 2, 3]], visual=visual, process=False)
+    path = model(tmp_path / "square.glb", square)
+    thing = Cast(read_model(path, up="z"))
+    origins = np.array([[-0.4, 0.4, 2], [0.4, 0.4, 2], [-0.4, -0.4, 2], [0.4, -0.4, 2]], np.float32)
+    down = np.tile(np.array([0, 0, -1], np.float32), (4, 1))
+    hits = thing.cast(origins, down)
+    assert np.allclose(hits.colours, [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]], atol=0.01)
+    assert np.allclose(hits.normals, [0, 0, 1], atol=1e-5)
+
+
+def test_colours_of_vertices_are_kept_and_a_plain_mesh_is_painted(tmp_path):
+    import trimesh
+
+    box = trimesh.creation.box()
+    plain = read_model(model(tmp_path / "plain.stl", box.copy()))
+    assert plain.pattern is not None
+    box.visual.vertex_colors = np.tile([255, 0, 0, 255], (8, 1)).astype(np.uint8)
+    box.visual.vertex_colors[0] = (0, 255, 0, 255)
+    coloured = read_model(model(tmp_path / "red.ply", box))
+    assert coloured.pattern is None
+    assert np.allclose(np.unique(coloured.colours.reshape(-1, 3), axis=0), [[0, 1, 0], [1, 0, 0]])
+
+
+@pytest.mark.parametrize(("up", "axis"), [("x", 0), ("y", 1), ("z", 2), (None, 1)])
+def test_what_is_up_in_the_file_is_up_in_the_scene(tmp_path, up, axis):
+    import trimesh
+
+    size = np.ones(3)
+    size[axis] = 4
+    read = read_model(model(tmp_path / "tower.ply", trimesh.creation.box(size)), up=up)
+    extent = np.ptp(read.corners.reshape(-1, 3), axis=0)
+    assert extent.argmax() == 2
+    assert np.linalg.norm(read.corners.reshape(-1, 3), axis=1).max() == pytest.approx(1.15)
+
+
+def test_the_demo_scene_is_made_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(demo, "WANTED", Wanted(views=2, size=16))
+    folder = demo_scene()
+    assert folder.parent == tmp_path / "fields" and len(read_scene(folder).frames) == 4
+    stamp = (folder / "transforms_train.json").stat().st_mtime_ns
+    assert demo_scene() == folder
+    assert (folder / "transforms_train.json").stat().st_mtime_ns == stamp
+    assert demo_scene(tmp_path / "mine") == tmp_path / "mine"
+
+
+def test_what_is_interrupted_leaves_nothing(tmp_path):
+    class Stops:
+        def say(self, line):
+            pass
+
+        def advance(self, figures):
+            assert figures.total == 6 and str(figures).startswith("1 of 6 views")
+            raise KeyboardInterrupt
+
+        def close(self):
+            pass
+
+    with pytest.raises(KeyboardInterrupt):
+        render_demo(tmp_path / "demo", SMALL, progress=Stops())
+    assert list(tmp_path.iterdir()) == []
+
+
+BAD = [
+    ("demo-scene -o new --views 1", "--views must be from 2"),
+    ("demo-scene -o new --size 4", "--size must be from 8"),
+    ("demo-scene -o new --seed -1", "--seed must be from 0"),
+    ("demo-scene -o new --up w", "--up must be x, y or z"),
+    ("demo-scene -o new --distortion odd", "--distortion must be barrel, pincushion or fisheye"),
+    ("demo-scene -o new --distortion 1,2", "--distortion must be"),
+    ("demo-scene -o new --distortion nan,0,0,0", "--distortion must be"),
+    ("demo-scene -o full", "full exists; name another -o"),
+    ("none.obj -o new", "none.obj does not exist"),
+    ("words.obj -o new", "words.obj"),
+    ("points.xyz -o new", "is no shape that is known here"),
+    ("nan.off -o new", "NaN"),
+    ("-o new", "needs MODEL"),
+    ("demo-scene -o new --viws 3", "did you mean --views"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "says"), BAD, ids=[a for a, _ in BAD])
+def test_a_bad_command_writes_nothing(tmp_path, monkeypatch, capsys, arguments, says):
+    open3d()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("x")
+    (tmp_path / "words.obj").write_text("just words\n")
+    (tmp_path / "points.xyz").write_text("0 0 0\n1 1 1\n")
+    (tmp_path / "nan.off").write_text("OFF\n3 1 0\n0 0 0\n1 0 0\nnan 1 0\n3 0 1 2\n")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["scene", *arguments.split()]) == 2
+    line = capsys.readouterr().err
+    assert says in line and line.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_without_open3d_the_command_says_what_to_install(tmp_path, monkeypatch, capsys):
+    def missing(what):
+        raise FieldsError(f"{what} needs open3d; pip install 'fields-engine[shapes]'")
+
+    monkeypatch.setattr(generate, "open3d_for", missing)
+    path = model(tmp_path / "ring.ply")
+    assert main(["scene", str(path), "-o", str(tmp_path / "new")]) == 2
+    assert "fields scene needs open3d" in capsys.readouterr().err
+    arguments = ["scene", "demo-scene", "-o", str(tmp_path / "demo"), "--views", "2", "--size", "8"]
+    assert main(arguments) == 0
+
+
+def test_the_command_makes_a_scene_and_says_what(tmp_path, capsys, monkeypatch):
+    open3d()
+    monkeypatch.chdir(tmp_path)
+    model(tmp_path / "ring.obj")
+    command = "scene ring.obj --views 3 --size 24 --seed 2 --animate --up z --differ"
+    assert main([*command.split(), "--distortion", "-0.1,0.01,0,0"]) == 0
+    assert capsys.readouterr().out == (
+        "ring-scene: 3 train, 1 val, 1 test views of 24 x 24, geometry.ply\n")  # fmt: skip
+    scene = read_scene(tmp_path / "ring-scene")
+    assert scene.moves and scene.frames[0].camera.lens == Perspective((-0.1, 0.01, 0, 0))
+    content = json.loads((tmp_path / "ring-scene" / "transforms_train.json").read_text())
+    assert "fl_x" in content["frames"][0] and content["integer_depth_scale"] == 1e-4
+
+
+def test_presets_agree_with_what_is_read(tmp_path):
+    scene = read_scene(files.blender(tmp_path))
+    for preset in PRESETS.values():
+        assert preset.half_box == scene.box[1, 0] and preset.test_split in scene.splits
+        assert preset.background == "white" and preset.source
