@@ -48,6 +48,7 @@ def gaps(scene):
     cast.add_triangles(tensor(shape.vertices.astype(np.float32)), tensor(shape.faces.astype("u4")))
     for frame in scene.frames:
         depth = read_depth(frame)
+        assert depth is not None
         rows, columns = np.nonzero(depth)
         assert len(rows) > 20
         centres = np.stack([columns, rows], axis=1) + 0.5
@@ -88,6 +89,7 @@ def test_what_is_seen_through_a_lens_is_where_points_are_projected(tmp_path):
         scene.splits["train"], load_images(scene, "train").stack(), strict=True
     ):
         depth = read_depth(frame)
+        assert depth is not None
         assert np.array_equal(depth > 0, image[..., 3] > 127) or (
             ((depth > 0) != (image[..., 3] > 127)).mean() < 0.02)  # fmt: skip
         (pixel,), (far,) = frame.camera.project(ball[None])
@@ -230,14 +232,16 @@ def test_a_texture_is_seen_the_right_way_round(tmp_path):
     open3d()
     import trimesh
     from PIL import Image
+    from trimesh.visual import TextureVisuals
+    from trimesh.visual.material import PBRMaterial
 
     # A square in the plane of z, up in its file; red and green above, blue and white below.
     vertices = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], float)
     uv = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
     picture = np.array([[(255, 0, 0), (0, 255, 0)], [(0, 0, 255), (255, 255, 255)]], np.uint8)
     picture = picture.repeat(32, 0).repeat(32, 1)
-    material = trimesh.visual.material.PBRMaterial(baseColorTexture=Image.fromarray(picture))
-    visual = trimesh.visual.TextureVisuals(uv=uv, material=material)
+    material = PBRMaterial(baseColorTexture=Image.fromarray(picture))
+    visual = TextureVisuals(uv=uv, material=material)
     square = trimesh.Trimesh(vertices, [[0, 1, 2], [0, 2, 3]], visual=visual, process=False)
     path = model(tmp_path / "square.glb", square)
     thing = Cast(read_model(path, up="z"))
@@ -254,8 +258,9 @@ def test_colours_of_vertices_are_kept_and_a_plain_mesh_is_painted(tmp_path):
     box = trimesh.creation.box()
     plain = read_model(model(tmp_path / "plain.stl", box.copy()))
     assert plain.pattern is not None
-    box.visual.vertex_colors = np.tile([255, 0, 0, 255], (8, 1)).astype(np.uint8)
-    box.visual.vertex_colors[0] = (0, 255, 0, 255)
+    colours = np.tile([255, 0, 0, 255], (8, 1)).astype(np.uint8)
+    colours[0] = (0, 255, 0, 255)
+    box = trimesh.Trimesh(box.vertices, box.faces, vertex_colors=colours, process=False)
     coloured = read_model(model(tmp_path / "red.ply", box))
     assert coloured.pattern is None
     assert np.allclose(np.unique(coloured.colours.reshape(-1, 3), axis=0), [[0, 1, 0], [1, 0, 0]])
