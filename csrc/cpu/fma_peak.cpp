@@ -67,10 +67,10 @@ double fma_peak(double seconds, int64_t precision) {
   std::atomic<int> sink{0};
   const auto start = Clock::now();
   parallel_tasks(workers, [&](int64_t, int) {
-    while (std::chrono::duration<double>(Clock::now() - start).count() < seconds) {
+    do {  // at least once, however late a thread is woken
       sink.fetch_add(chain(kRounds) == 12345.0);
       done.fetch_add(kRounds);
-    }
+    } while (std::chrono::duration<double>(Clock::now() - start).count() < seconds);
   });
   return double(done) * per_round / std::chrono::duration<double>(Clock::now() - start).count();
 }
