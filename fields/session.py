@@ -63,7 +63,7 @@ class Session:
         self._log: list[dict[str, Any]] = []
         self._next_line = 0.0
         self._fingerprint: str | None = None
-        self._colours: HashGrid | None = None  # the field of those of a shape
+        self._colours = self._stored_colours()  # the field of those of a shape
         self._colour_seconds = 0.0
 
     def run(self) -> Run:
@@ -97,6 +97,16 @@ class Session:
                     self._colour(caught)
                     run = self._score(reason, caught)
             return run
+
+    def _stored_colours(self) -> HashGrid | None:
+        """Those of the run that goes on, kept until new ones replace them."""
+        if not self.standing.step or self.signal.colours() is None:
+            return None
+        try:
+            file = self.place.file(folder.FIELD)
+            return colouring.restore(file, *checkpoint.read(file))
+        except FieldsError:  # a field that is damaged is written anew
+            return None
 
     def _stopped(self, caught: Caught) -> Interrupted:
         return Interrupted(f"stopped by {caught[0].name}; {self._what_is_kept()}", caught[0])

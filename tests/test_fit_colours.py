@@ -220,6 +220,32 @@ def test_a_fit_that_ends_among_its_colours_goes_on(cube, fitted, tmp_path, monke
     assert field_file(whole) == field_file(fitted) and whole.is_finished
 
 
+def test_a_coloured_run_that_is_resumed_and_stopped_keeps_its_colours(
+    cube, tmp_path, quick, monkeypatch, capsys
+):
+    from fields.signals.shape import ShapeSignal
+
+    run = fit(cube, out=tmp_path / "run", steps=20, **SMALL)
+    before = run.colours(on_sides())
+    take = ShapeSignal.batch
+
+    def stopping(self, count, seed, step):
+        if step == 30:
+            os.kill(os.getpid(), unix_signals.SIGTERM)
+        return take(self, count, seed, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ShapeSignal, "batch", stopping)
+        with pytest.raises(Interrupted, match="step 30 is kept"):
+            fit(cube, out=tmp_path / "run", steps=60, resume=True)
+    stopped = load(tmp_path / "run")
+    assert stopped.steps == 30 and np.array_equal(stopped.colours(on_sides()), before)
+    on = fit(cube, out=tmp_path / "run", resume=True, steps=60)
+    assert on.steps == 60 and on.is_finished and on.has_colours
+    assert main(["info", str(on.path)]) == 0
+    assert "\ncolours     " in capsys.readouterr().out
+
+
 def test_a_size_leaves_no_room_for_colours(cube, tmp_path, quick):
     class Said(Silent):
         lines: ClassVar[list[str]] = []

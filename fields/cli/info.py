@@ -36,7 +36,7 @@ def main(arguments: Sequence[str], started: float) -> None:
             lines["psnr"] = f"{known['psnr']:.2f} dB"
         if isinstance(known.get("iou"), (int, float)):
             lines["iou"] = f"{known['iou']:.4f}"
-        if isinstance(known.get("colour_psnr"), (int, float)):
+        if "colours" in run.config and isinstance(known.get("colour_psnr"), (int, float)):
             lines["colours"] = f"{known['colour_psnr']:.2f} dB"
         if "source" in known:
             lines["source"] = plain(str(known["source"]))
