@@ -1,5 +1,6 @@
 """The colours of a mesh are those that its file says, whatever way it says them."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from shape_files import box
 
 from fields.shapes import read_shape
-from fields.shapes.colours import MeshColours, Painted, Texture
+from fields.shapes.colours import MeshColours, Painted, PointColours, Texture
 from fields.shapes.srgb import from_linear, to_linear
 
 QUARTERS = np.zeros((8, 8, 3), np.uint8)  # of a picture, from above: red, green; blue, white
@@ -182,6 +183,34 @@ def test_one_grey_everywhere_is_no_colour(tmp_path):
     grey[0, 0] = 200
     box(vertex_colors=grey).export(tmp_path / "grey.ply")
     assert read_shape(tmp_path / "grey.ply").colours is not None
+
+
+def test_what_was_read_is_hashed(tmp_path):
+    def digest(colours):
+        result = hashlib.sha256()
+        colours.update(result)
+        return result.hexdigest()
+
+    vertices, faces, light = np.eye(3), np.array([[0, 1, 2]]), to_linear(np.full((1, 3), 0.3))
+    pixels = np.zeros((2, 2, 3), np.uint8)
+
+    def painted(light=light, by=0, uv=0.0, texture=None):
+        texture = texture or Texture(pixels)
+        part = Painted(vertices, faces, light, faces * 0 + by, np.full((3, 2), uv), texture)
+        return digest(MeshColours((part,)))
+
+    assert painted() == painted(light * (1 + 1e-15))
+    turned = np.eye(2, 3)
+    others = [
+        painted(light * 1.01), painted(by=1), painted(uv=0.5), painted(texture=Texture(pixels + 1)),
+        painted(texture=Texture(pixels, ("clamp", "repeat"))),
+        painted(texture=Texture(pixels, transform=turned)),
+    ]  # fmt: skip
+    assert len({painted(), *others}) == 7
+    points = np.zeros((2, 3), np.uint8)
+    assert digest(PointColours(vertices, None, points)) != digest(
+        PointColours(vertices, None, points + 1)
+    )
 
 
 def test_points_are_drawn_by_area_and_are_the_same_for_a_seed():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,6 +27,20 @@ class Colours(Protocol):
     def sample(self, count: int, seed: int = 0) -> Samples:
         """About `count` points; the same for the same seed."""
         ...
+
+    def update(self, digest: Any) -> None:
+        """Hash what was read, before any arithmetic: that may round otherwise on another CPU."""
+        ...
+
+
+def _hash(digest: Any, *arrays: np.ndarray | None) -> None:
+    """Shapes and types as well, so that no array runs into the next."""
+    for array in arrays:
+        if array is None:
+            digest.update(b"none")
+            continue
+        digest.update(f"{array.shape} {array.dtype.str}".encode())
+        digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +70,11 @@ class Texture:
             for column, other in zip(columns, (1 - across, across), strict=True):
                 result += (share * other)[:, None] * _LIGHT[self.pixels[row, column]]
         return result
+
+    def update(self, digest: Any) -> None:
+        digest.update(" ".join(self.wraps).encode())
+        laid = None if self.transform is None else self.transform.round(9)  # of sines
+        _hash(digest, self.pixels, laid)
 
 
 def _between(at: np.ndarray, size: int, wrap: str) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
@@ -107,6 +126,12 @@ class Painted:
             light = light * self.texture.light(_mixed(self.uv[corners], weights))
         return _mixed(self.vertices[corners], weights), light
 
+    def update(self, digest: Any) -> None:
+        # Light may come of a power, whose last digits differ between CPUs.
+        _hash(digest, self.light.round(9), self.lit_by, self.uv)
+        if self.texture is not None:
+            self.texture.update(digest)
+
 
 def _mixed(corners: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """[N, 3, K] at the corners of faces -> [N, K]."""
@@ -141,6 +166,10 @@ class MeshColours:
         colours = from_linear(light[order]).astype(np.float32)
         return Samples(points[order], normals[order], colours)
 
+    def update(self, digest: Any) -> None:
+        for part in self.parts:
+            part.update(digest)
+
 
 @dataclass(frozen=True, eq=False)
 class PointColours:
@@ -155,6 +184,9 @@ class PointColours:
         order = np.random.default_rng(seed).permutation(len(self.points))[:count]
         normals = np.zeros((len(order), 3)) if self.normals is None else self.normals[order]
         return Samples(self.points[order], normals, self.colours[order] / np.float32(255))
+
+    def update(self, digest: Any) -> None:
+        _hash(digest, self.colours)
 
 
 def of_parts(parts: list[Painted | None], bare: list[Painted]) -> MeshColours | None:

@@ -16,7 +16,6 @@ from fields.signals.colours import ColourSignal
 
 CELLS = 200  # along an axis, by which models choose their sizes
 NAME_LENGTH = 60  # characters of a source's name in a file
-_HASHED = 1 << 14  # points whose colours are part of the fingerprint
 
 
 class ShapeSource:
@@ -86,6 +85,5 @@ class ShapeSource:
         if source.normals is not None:
             digest.update(np.ascontiguousarray(source.normals).data)
         if source.colours is not None:
-            colours = source.colours.sample(_HASHED).colours
-            digest.update(np.round(colours * 255).astype(np.uint8).tobytes())
+            source.colours.update(digest)
         return digest.hexdigest()
