@@ -225,6 +225,11 @@ def _resumed(request: Request, thing: Thing, where: torch.device) -> _Beginning:
         state = resuming.State.read(place)
         if isinstance(thing, Shape) and not state.is_coloured:
             thing = thing.without_colours()
+        if isinstance(thing, Shape) and state.is_coloured and thing.colours is None:
+            why = "".join(f"; {note}" for note in thing.notes if "colour" in note)
+            raise FieldsError(
+                f"{shown(place.path)} stores colours, and {thing.name} has none now{why}"
+            )
         signal = sources.signal_of(thing, state.with_options_of(request), where)
         held = resuming.read(state, request, signal)
     except BaseException:

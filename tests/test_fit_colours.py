@@ -273,6 +273,22 @@ def test_other_colours_are_another_source(tmp_path, quick):
     assert fit(painted(200), out=tmp_path / "run", steps=4, resume=True).has_colours
 
 
+def test_colours_that_are_gone_are_missed(tmp_path, quick):
+    Image.new("RGB", (4, 4), (200, 20, 30)).save(tmp_path / "skin.png")
+    (tmp_path / "m.mtl").write_text("newmtl skin\nmap_Kd skin.png\n")
+    laid = "f 1/1 2/2 3/3\nf 1/1 3/3 4/4\nf 1/1 4/4 2/2\nf 2/2 4/4 3/3\n"
+    (tmp_path / "m.obj").write_text(
+        "mtllib m.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\n"
+        f"vt 0 0\nvt 1 0\nvt 0 1\nvt 1 1\nusemtl skin\n{laid}"
+    )
+    assert fit(tmp_path / "m.obj", out=tmp_path / "run", steps=2, **SMALL).has_colours
+    (tmp_path / "skin.png").unlink()
+    gone = r"stores colours, and m has none now; skin\.png is not there"
+    with pytest.raises(FieldsError, match=gone) as error:
+        fit(tmp_path / "m.obj", out=tmp_path / "run", steps=4, resume=True)
+    one_line(error.value)
+
+
 def test_points_keep_their_colours(tmp_path):
     ball = trimesh.creation.icosphere(4)
     normals = np.array(ball.vertices)
