@@ -12,7 +12,7 @@ from PIL import Image
 from shape_files import box
 
 from fields.shapes import read_shape
-from fields.shapes.colours import MeshColours, Painted, PointColours, Texture
+from fields.shapes.colours import MeshColours, Painted, PointColours, Texture, of_parts
 from fields.shapes.srgb import from_linear, to_linear
 
 QUARTERS = np.zeros((8, 8, 3), np.uint8)  # of a picture, from above: red, green; blue, white
@@ -174,6 +174,21 @@ def test_colours_of_vertices_count_beside_a_material_without_a_picture(tmp_path)
     faces = b"".join(b"\3" + np.array(f, "<i4").tobytes() for f in ([0, 1, 2], [0, 2, 3]))
     (tmp_path / "m.ply").write_bytes("\n".join(head).encode() + vertices.tobytes() + faces)
     assert seen(read_shape(tmp_path / "m.ply"), (0.5, 0.5, 0)) == [10, 0, 240]
+
+
+@pytest.mark.parametrize("size", [1e-100, 1e100])
+def test_points_are_drawn_on_any_scale(size):
+    vertices, faces, light = size * np.eye(3), np.array([[0, 1, 2]]), np.full((1, 3), 0.5)
+    colours = MeshColours((Painted(vertices, faces, light, faces * 0),))
+    samples = colours.sample(100)
+    assert np.allclose(samples.points.sum(1) / size, 1)
+    assert np.allclose(samples.normals, 3**-0.5)
+
+
+def test_no_area_has_no_colours():
+    faces, light = np.array([[0, 1, 2]]), np.array([[0.5, 0, 0]])
+    part = Painted(np.zeros((3, 3)), faces, light, faces * 0)
+    assert of_parts([part], lambda i: part) is None
 
 
 def test_one_grey_everywhere_is_no_colour(tmp_path):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from fields.shapes.srgb import from_linear, to_linear
 
+_CHUNK = 1 << 20  # faces at once
 _LIGHT = to_linear(np.arange(256) / 255).astype(np.float32)
 
 
@@ -111,12 +114,25 @@ class Painted:
     uv: np.ndarray | None = None
     texture: Texture | None = None
 
-    def crosses(self) -> np.ndarray:
-        """[F, 3], along the normals and twice as long as the areas; 0 where they are not finite."""
-        a, b, c = (self.vertices[self.faces[:, corner]] for corner in range(3))
+    def crosses(self, faces: np.ndarray | slice, unit: float) -> np.ndarray:
+        """[N, 3] of some faces, along their normals and twice as long as their areas in square
+        `unit`s; 0 where they are not finite."""
         with np.errstate(invalid="ignore", over="ignore"):
+            a, b, c = (self.vertices[self.faces[faces, corner]] / unit for corner in range(3))
             crosses = np.cross(b - a, c - a)
             return np.where(np.isfinite(crosses).all(1, keepdims=True), crosses, 0)
+
+    def areas(self, unit: float) -> np.ndarray:
+        """[F], twice those of the faces, in square `unit`s."""
+        parts = [slice(i, i + _CHUNK) for i in range(0, len(self.faces), _CHUNK)]
+        return np.concatenate([np.linalg.norm(self.crosses(p, unit), axis=1) for p in parts])
+
+    @property
+    def longest(self) -> float:
+        """The longest side of its box."""
+        used = self.vertices[np.isfinite(self.vertices).all(1)]
+        with np.errstate(over="ignore"):
+            return float(np.ptp(used, axis=0).max()) if len(used) else 0.0
 
     def at(self, face: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Points [N, 3] and linear light [N, 3] on faces [N], at barycentric `weights` [N, 3]."""
@@ -144,24 +160,37 @@ class MeshColours:
 
     parts: tuple[Painted, ...]
 
+    @cached_property
+    def _unit(self) -> float:
+        """The longest side: areas in squares of it neither vanish nor overflow."""
+        return max(part.longest for part in self.parts) or 1.0
+
+    @cached_property
+    def _steps(self) -> np.ndarray:
+        """Sums of the areas of all faces so far."""
+        return np.cumsum(np.concatenate([part.areas(self._unit) for part in self.parts]))
+
+    @property
+    def has_area(self) -> bool:
+        return bool(self._steps[-1] > 0)
+
     def sample(self, count: int, seed: int = 0) -> Samples:
         """Points drawn by area, one from each of `count` equal shares of it."""
         random = np.random.default_rng(seed)
-        crosses = [part.crosses() for part in self.parts]
-        areas = [np.linalg.norm(cross, axis=1) for cross in crosses]
-        steps = np.cumsum(np.concatenate(areas))
+        steps = self._steps
         places = (np.arange(count) + random.random(count)) / count * steps[-1]
         chosen = np.searchsorted(steps, places, side="right").clip(max=len(steps) - 1)
         root, v = np.sqrt(random.random(count)), random.random(count)
         weights = np.stack([1 - root, root * (1 - v), root * v], axis=1)
         points, normals, light = (np.zeros((count, 3)) for _ in range(3))
         start = 0
-        for part, cross, area in zip(self.parts, crosses, areas, strict=True):
-            own = slice(*np.searchsorted(chosen, [start, start + len(area)]))
+        for part in self.parts:
+            own = slice(*np.searchsorted(chosen, [start, start + len(part.faces)]))
             face = chosen[own] - start
             points[own], light[own] = part.at(face, weights[own])
-            normals[own] = cross[face] / np.maximum(area[face], 1e-300)[:, None]
-            start += len(area)
+            cross = part.crosses(face, self._unit)
+            normals[own] = cross / np.maximum(np.linalg.norm(cross, axis=1), 1e-300)[:, None]
+            start += len(part.faces)
         order = random.permutation(count)
         colours = from_linear(light[order]).astype(np.float32)
         return Samples(points[order], normals[order], colours)
@@ -189,19 +218,21 @@ class PointColours:
         _hash(digest, self.colours)
 
 
-def of_parts(parts: list[Painted | None], bare: list[Painted]) -> MeshColours | None:
+def of_parts(parts: list[Painted | None], bare: Callable[[int], Painted]) -> MeshColours | None:
     """The colours of a mesh whose parts have some or none.
 
     Args:
         parts: None for a part without colours.
-        bare: the same parts, in the colour of those that have none.
+        bare: gives the part of an index in the colour of those that have none.
 
-    None where no part has any, or all have one grey: programs write that where nobody painted.
+    None where no part has any, the whole has no area, or all have one grey: programs
+    write that where nobody painted.
     """
     known = [part for part in parts if part is not None]
     if not known or (len(known) == len(parts) and _is_one_grey(known)):
         return None
-    return MeshColours(tuple(part or other for part, other in zip(parts, bare, strict=True)))
+    colours = MeshColours(tuple(part or bare(i) for i, part in enumerate(parts)))
+    return colours if colours.has_area else None
 
 
 def _is_one_grey(parts: list[Painted]) -> bool:

@@ -54,7 +54,7 @@ class Materials:
         if texture is None and factor is None and own is None:
             return None
         light = np.ones((1, 3)) if factor is None else factor
-        by = np.zeros_like(faces)
+        by = np.broadcast_to(np.int64(0), faces.shape)
         if own is not None and len(own) == len(vertices):
             light, by = light * self._light(np.asarray(own)), faces
         if texture is None:
@@ -66,7 +66,7 @@ class Materials:
     def bare(vertices: np.ndarray, faces: np.ndarray) -> Painted:
         """A part that nobody painted."""
         light = to_linear(np.full((1, 3), BARE / 255))
-        return Painted(vertices, faces, light, np.zeros_like(faces))
+        return Painted(vertices, faces, light, np.broadcast_to(np.int64(0), faces.shape))
 
     def _light(self, colours: np.ndarray) -> np.ndarray:
         """Colours [N, 3 or 4], whole numbers of any size or floats from 0 to 1 -> [N, 3] linear."""

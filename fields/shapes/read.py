@@ -170,9 +170,12 @@ def _joined(name: str, loaded: list[Placed], materials: Materials) -> Shape:
     vertices = [mesh.vertices() for mesh in meshes]
     starts = np.cumsum([0, *map(len, vertices[:-1])])
     faces = [mesh.faces() for mesh in meshes]
-    whole = [part + start for part, start in zip(faces, starts, strict=True)]
-    shape = mend(name, np.concatenate(vertices), np.concatenate(whole))
+    shape = mend(
+        name,
+        np.concatenate(vertices),
+        np.concatenate([part + start for part, start in zip(faces, starts, strict=True)]),
+    )
     parts = list(zip(vertices, faces, strict=True))
     painted = [materials.painted(m.part, *part) for m, part in zip(meshes, parts, strict=True)]
-    colours = of_parts(painted, [materials.bare(*part) for part in parts])
+    colours = of_parts(painted, lambda i: materials.bare(*parts[i]))
     return replace(shape, colours=colours, notes=(*materials.notes, *shape.notes))
