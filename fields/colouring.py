@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fields import checkpoint
+from fields import checkpoint, loop
 from fields import plan as plans
 from fields.catalogue import build
 from fields.configs import HashGridConfig
@@ -31,7 +31,7 @@ def fit(
     signal: ColourSignal, taken: int, seed: int, device: Any, stopped: Callable[[], bool]
 ) -> HashGrid | None:
     """A field that gives the colours of a surface: points [N, 3] of the unit cube -> sRGB [N, 3],
-    not clamped.
+    not clamped. Raises Diverged if a number of it is not finite.
 
     Args:
         signal: the colours.
@@ -48,6 +48,9 @@ def fit(
         if step % _STOP_EVERY == 0 and stopped():
             return None
         take(step, plan.schedule.factor(step / steps))
+    broken = loop.broken_tensor(take)
+    if broken:
+        raise loop.Diverged(f"the colours: {broken} holds NaN or infinity")
     return field.eval()
 
 

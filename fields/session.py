@@ -119,7 +119,15 @@ class Session:
         begin = time.perf_counter()
         where = device_of(self.field)
         taken, seed = self.standing.step, self.plan.seed
-        colours = colouring.fit(source, taken, seed, where, stopped=lambda: bool(caught))
+        try:
+            colours = colouring.fit(source, taken, seed, where, stopped=lambda: bool(caught))
+        except Diverged as error:
+            self._colours = None
+            self._note("colours", broken=str(error))
+            self.progress.say(f"{error}; the distances are kept, and no colours are stored")
+            self._write_field()
+            self._write_log()
+            return
         if colours is None:
             return
         self._colours, self._colour_seconds = colours, time.perf_counter() - begin

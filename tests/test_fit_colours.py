@@ -289,6 +289,29 @@ def test_colours_that_are_gone_are_missed(tmp_path, quick):
     one_line(error.value)
 
 
+def test_colours_that_are_not_finite_are_not_stored(cube, tmp_path, quick, monkeypatch):
+    from fields.signals.colours import ColourSignal
+
+    class Said(Silent):
+        lines: ClassVar[list[str]] = []
+
+        def say(self, line):
+            self.lines.append(line)
+
+    batch = ColourSignal.batch
+
+    def broken(self, count, seed, step):
+        coords, colours = batch(self, count, seed, step)
+        return coords, colours * float("nan")
+
+    monkeypatch.setattr(ColourSignal, "batch", broken)
+    run = fit(cube, out=tmp_path / "run", steps=3, progress=Said(), **SMALL)
+    assert run.is_finished and not run.has_colours and not load(run.path).has_colours
+    assert "no colours are stored" in Said.lines[-1]
+    (line,) = [line for line in log_of(run) if line["event"] == "colours"]
+    assert "NaN or infinity" in line["broken"]
+
+
 def test_points_keep_their_colours(tmp_path):
     ball = trimesh.creation.icosphere(4)
     normals = np.array(ball.vertices)
