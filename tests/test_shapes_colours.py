@@ -99,6 +99,14 @@ def test_a_damaged_picture_is_said(tmp_path):
     assert seen(shape, (0.5, 0.5, 0)) == [0, 128, 255]
 
 
+def test_a_name_inside_a_file_is_printed_plainly(tmp_path):
+    def named(tree):
+        tree["materials"][0]["name"] = "skin\n\x1b[31m"
+
+    shape = glb(tmp_path, uv=False, change=named, baseColorTexture=Image.fromarray(QUARTERS))
+    assert shape.notes[0].startswith("material skin\\n\\x1b[31m: its picture has no texture")
+
+
 def test_beyond_its_borders_a_picture_goes_on_as_is_said():
     uv = np.array([[1.2, 0.2], [-0.8, 0.2], [2.2, -0.2]])
     for wrap, colours in {

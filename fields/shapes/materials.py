@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fields.pictures.naming import plain
 from fields.shapes.colours import Painted, Texture
 from fields.shapes.gltf_textures import Laid
 from fields.shapes.srgb import to_linear
@@ -105,7 +106,7 @@ class Materials:
         return Texture(pixels, laid.wraps, laid.transform)
 
     def _say(self, material: Any, what: str) -> None:
-        line = f"material {material.name}: {what}; its plain colour is taken"
+        line = f"material {plain(str(material.name))}: {what}; its plain colour is taken"
         if line not in self.notes:
             self.notes.append(line)
 
