@@ -45,7 +45,7 @@ def fit(
     take = HashGridStep(field, signal, plan, "l2")
     steps = plan.stop.steps or 0
     for step in range(1, steps + 1):
-        if step % _STOP_EVERY == 0 and stopped():
+        if step % _STOP_EVERY == 1 and stopped():
             return None
         take(step, plan.schedule.factor(step / steps))
     broken = loop.broken_tensor(take)

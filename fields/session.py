@@ -114,7 +114,7 @@ class Session:
     def _colour(self, caught: Caught) -> None:
         """Fit the colours of a shape that has some, once its distances are kept."""
         source = self.signal.colours()
-        if source is None:
+        if source is None or caught:
             return
         begin = time.perf_counter()
         where = device_of(self.field)
