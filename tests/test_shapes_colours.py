@@ -13,6 +13,7 @@ from shape_files import box
 
 from fields.shapes import read_shape
 from fields.shapes.colours import MeshColours, Painted, PointColours, Texture, of_parts
+from fields.shapes.materials import Materials
 from fields.shapes.srgb import from_linear, to_linear
 
 QUARTERS = np.zeros((8, 8, 3), np.uint8)  # of a picture, from above: red, green; blue, white
@@ -197,6 +198,21 @@ def test_no_area_has_no_colours():
     faces, light = np.array([[0, 1, 2]]), np.array([[0.5, 0, 0]])
     part = Painted(np.zeros((3, 3)), faces, light, faces * 0)
     assert of_parts([part], lambda i: part) is None
+
+
+def test_colours_for_other_vertices_and_signed_ones():
+    vertices, faces = np.eye(3), np.array([[0, 1, 2]])
+    part = trimesh.Trimesh(vertices, faces, process=False)
+    material = trimesh.visual.material.SimpleMaterial()
+    part.visual = trimesh.visual.TextureVisuals(uv=None, material=material)
+    part.visual.vertex_attributes["color"] = np.zeros((2, 3), np.uint8)
+    assert Materials(None).painted(part, vertices, faces) is None
+    colours = np.array([[255, 0, 51]] * 3)
+    for kind in (np.int32, np.uint8):
+        part.visual.vertex_attributes["color"] = colours.astype(kind)
+        painted = Materials(None).painted(part, vertices, faces)
+        assert painted is not None
+        assert np.allclose(painted.light, to_linear(colours / 255))
 
 
 def test_one_grey_everywhere_is_no_colour(tmp_path):

@@ -49,6 +49,8 @@ class Materials:
         material = visual.material
         texture = self._texture(material, visual.uv, len(vertices))
         own, factor = _own(part), self._factor(material)
+        if own is not None and len(own) != len(vertices):
+            own = None
         if self._laid is None:  # elsewhere the first of them counts alone
             own = None if texture is not None else own
             factor = None if texture is not None or own is not None else factor
@@ -56,7 +58,7 @@ class Materials:
             return None
         light = np.ones((1, 3)) if factor is None else factor
         by = np.broadcast_to(np.int64(0), faces.shape)
-        if own is not None and len(own) == len(vertices):
+        if own is not None:
             light, by = light * self._light(np.asarray(own)), faces
         if texture is None:
             return Painted(vertices, faces, light, by)
@@ -72,7 +74,8 @@ class Materials:
     def _light(self, colours: np.ndarray) -> np.ndarray:
         """Colours [N, 3 or 4], whole numbers of any size or floats from 0 to 1 -> [N, 3] linear."""
         colours = np.asarray(colours)[:, :3]
-        top = np.iinfo(colours.dtype).max if colours.dtype.kind == "u" else 1
+        kind = colours.dtype.kind  # signed: text has them, up to 255
+        top = np.iinfo(colours.dtype).max if kind == "u" else 255 if kind == "i" else 1
         values = np.nan_to_num(colours.astype(np.float64) / top).clip(0, 1)
         return to_linear(values) if self._laid is None else values
 
