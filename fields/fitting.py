@@ -198,7 +198,8 @@ def _new(request: Request, thing: Thing, where: torch.device) -> _Beginning:
     )
     try:
         if request.size_kb is not None and isinstance(thing, Shape):
-            thing = thing.without_colours("colours are not stored with --size-kb; leave it away")
+            why = "colours are not stored with --size-kb; without it they are"
+            thing = thing.without_colours(why)
         signal = sources.signal_of(thing, request, where)
         check_model(request.model_name, signal)
         extra = checkpoint.HEADER_BYTES + sum(t.nbytes for t in signal.tensors().values())

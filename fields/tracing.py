@@ -157,14 +157,14 @@ def _shade(
     if shading == "depth":
         depth = (points - points[:1] * 0 - 0.5) @ view[:, 2]  # towards the camera
         return (0.5 + depth / 1.6).clamp(0, 1)[:, None].expand(-1, 3)
-    base = colours(points) if colours else points.new_tensor(_CLAY).expand(len(points), 3)
     if shading == "colour":
-        return base
+        return _base(points, colours)
     normals = tracer.normals(points - tracer.back * rays)
     if two_sided:
         normals = torch.where((normals * rays).sum(1, keepdim=True) > 0, -normals, normals)
     if shading == "normals":
         return 0.5 + 0.5 * normals
+    base = _base(points, colours)
     light = torch.nn.functional.normalize(view @ view.new_tensor([-0.45, 0.65, 0.6]), dim=0)
     diffuse = (normals @ light).clamp(min=0)
     sky = 0.5 + 0.5 * (normals @ view[:, 1])
@@ -172,3 +172,8 @@ def _shade(
     shine = (normals * half).sum(1).clamp(min=0) ** 40
     linear = base**2.2 * (0.75 * diffuse + 0.12 + 0.22 * sky)[:, None] + 0.12 * shine[:, None]
     return linear.clamp(0, 1) ** (1 / 2.2)
+
+
+def _base(points: Tensor, colours: Values | None) -> Tensor:
+    """sRGB [N, 3] before any light."""
+    return points.new_tensor(_CLAY).expand(len(points), 3) if colours is None else colours(points)

@@ -255,7 +255,7 @@ def test_a_size_leaves_no_room_for_colours(cube, tmp_path, quick):
 
     run = fit(cube, out=tmp_path / "run", steps=3, size_kb=100, progress=Said())
     assert not run.has_colours and run.metrics["bytes"] <= 100_000
-    assert "colours are not stored with --size-kb; leave it away" in Said.lines
+    assert "colours are not stored with --size-kb; without it they are" in Said.lines
     on = fit(cube, out=tmp_path / "run", steps=5, resume=True)
     assert not on.has_colours and on.metrics["bytes"] <= 100_000
 

@@ -27,7 +27,9 @@ class Beside:
         """The bytes of a file; FileNotFoundError where it is not there."""
         for path in (os.path.join(f, place) for place in _places(name) for f in self._folders):
             if os.path.isfile(path):
-                self._folders.append(os.path.dirname(path))  # pictures may lie beside an MTL
+                folder = os.path.dirname(path)  # pictures may lie beside an MTL
+                if folder not in self._folders:
+                    self._folders.append(folder)
                 with open(path, "rb") as file:
                     return file.read()
         lost = os.path.basename(_plain(name))

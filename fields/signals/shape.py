@@ -45,7 +45,7 @@ class ShapeSignal(ShapeSource):
         return 0 if self.stores == "udf" else SAMPLED
 
     def __str__(self) -> str:
-        colours = " and colours" if self.source.colours else ""
+        colours = " and colours" if self.source.colours is not None else ""
         return f"{self.source}, as {NAMES[self.stores]}{colours}"
 
     def distance(self, points: Tensor) -> Tensor:
