@@ -91,6 +91,19 @@ def test_a_missing_picture_is_said_and_leaves_the_plain_colour(tmp_path):
     assert "m.mtl is not there" in read_shape(tmp_path / "m.obj").notes[0]
 
 
+@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n" + b"broken" * 9])
+def test_a_picture_that_does_not_open_is_said(tmp_path, data):
+    obj(tmp_path, "Kd 0 0.5 1\nmap_Kd skin.png")
+    (tmp_path / "skin.png").write_bytes(data)
+    shape = read_shape(tmp_path / "m.obj")
+    assert shape.notes[0] == "skin.png: this picture cannot be read"
+    assert seen(shape, (0.5, 0.5, 0)) == [0, 128, 255]
+    ply = trimesh.Trimesh(np.eye(3), [[0, 1, 2]]).export(file_type="ply", encoding="ascii")
+    named = bytes(ply).replace(b"element vertex", b"comment TextureFile skin.png\nelement vertex")
+    (tmp_path / "m.ply").write_bytes(named)
+    assert read_shape(tmp_path / "m.ply").notes[0] == "skin.png: this picture cannot be read"
+
+
 def test_a_damaged_picture_is_said(tmp_path):
     shape = obj(tmp_path, "Kd 0 0.5 1\nmap_Kd skin.png")
     whole = (tmp_path / "skin.png").read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 from urllib.parse import unquote
@@ -15,13 +16,16 @@ class Beside:
 
     Attributes:
         lost: what was asked for and is not there, as a user knows it.
+        damaged: pictures that are there but do not open; those of a glTF its materials tell.
     """
 
     def __init__(self, path):
         whole = os.path.abspath(os.fsdecode(path))
         folder, self.file_name = os.path.split(whole)
         self._folders = [folder]
+        self._of_gltf = whole.lower().endswith((".gltf", ".glb"))
         self.lost: list[str] = []
+        self.damaged: list[str] = []
 
     def get(self, name: str) -> bytes:
         """The bytes of a file; FileNotFoundError where it is not there."""
@@ -31,7 +35,10 @@ class Beside:
                 if folder not in self._folders:
                     self._folders.append(folder)
                 with open(path, "rb") as file:
-                    return file.read()
+                    data = file.read()
+                if not self._of_gltf and b"newmtl" not in data and not _opens(data):
+                    self.damaged.append(os.path.basename(path))
+                return data
         lost = os.path.basename(_plain(name))
         if lost not in self.lost:
             self.lost.append(lost)
@@ -40,8 +47,21 @@ class Beside:
     __getitem__ = get
 
     def notes(self) -> list[str]:
-        """A line for the user for each file that is lost."""
-        return [f"{shown(name)} is not there: its colours are missing" for name in self.lost]
+        """A line for the user for each file that is lost, and each picture that is damaged."""
+        lost = [f"{shown(name)} is not there: its colours are missing" for name in self.lost]
+        names = dict.fromkeys(self.damaged)
+        return lost + [f"{shown(name)}: this picture cannot be read" for name in names]
+
+
+def _opens(data: bytes) -> bool:
+    """Whether the header of a picture is one."""
+    from PIL import Image
+
+    try:
+        Image.open(io.BytesIO(data)).close()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # as Pillow has it
+        return False
+    return True
 
 
 def _places(name: str) -> list[str]:
