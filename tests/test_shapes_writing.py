@@ -11,7 +11,7 @@ from shape_files import sphere
 
 from fields.errors import FieldsError
 from fields.shapes import mesh_format, read_shape, write_mesh
-from fields.shapes.write import decimate
+from fields.shapes.write import decimate, nearest
 
 BALL = sphere()
 FAR = BALL[0] * [1e-3, 5e-4, 5e-4] + [1e5, -1e5, 3e4], BALL[1]
@@ -101,3 +101,13 @@ def test_fewer_faces():
     assert trimesh.Trimesh(vertices, faces).is_watertight
     with pytest.raises(FieldsError, match="--faces must be at least 4"):
         decimate(vertices, faces, 2)
+    small, far = 1e-3, np.array([1e5, -1e5, 3e4])
+    moved, same = decimate(sphere(rounds=4)[0] * small + far, sphere(rounds=4)[1], 500)
+    ball = trimesh.Trimesh((moved - far) / small, same, process=False)
+    assert ball.is_watertight
+    assert ball.volume == pytest.approx(trimesh.Trimesh(vertices, faces).volume, rel=1e-2)
+
+
+def test_fewer_vertices_are_told_which_of_all_they_are_nearest_to():
+    vertices = FAR[0]
+    assert (nearest(vertices, vertices[[5, 3, 9]] + 1e-7) == [5, 3, 9]).all()

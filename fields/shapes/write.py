@@ -90,13 +90,14 @@ def decimate(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.nd
     if len(faces) <= count:
         return vertices, faces
     open3d = open3d_for("--faces")
+    low, side = vertices.min(0), float(np.ptp(vertices, axis=0).max())
     mesh = open3d.geometry.TriangleMesh(
-        open3d.utility.Vector3dVector(vertices),
+        open3d.utility.Vector3dVector((vertices - low) / side - 0.5),  # errors are squares
         open3d.utility.Vector3iVector(faces.astype(np.int32)),
     ).simplify_quadric_decimation(count)
     mesh.remove_degenerate_triangles()
     mesh.remove_unreferenced_vertices()
-    return np.asarray(mesh.vertices), np.asarray(mesh.triangles).astype(np.int64)
+    return (np.asarray(mesh.vertices) + 0.5) * side + low, np.asarray(mesh.triangles, np.int64)
 
 
 def nearest(vertices: np.ndarray, others: np.ndarray) -> np.ndarray:
