@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+
 from fields_scenes.thing import unit
 from fields_scenes.triangles import Triangles
 

@@ -5,12 +5,11 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from fields.progress import Progress
 from fields_scenes.generate import Wanted, render_thing
 from fields_scenes.patterns import checks, marble, rings, sectors, stripes
 from fields_scenes.solids import Solid, Solids
 from fields_scenes.thing import Thing
-
-from fields.progress import Progress
 
 VERSION = 1  # of its looks: another one is another folder
 WANTED = Wanted()

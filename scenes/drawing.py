@@ -5,11 +5,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from fields_scenes.light import shade
-from fields_scenes.thing import Thing
 
 from fields.cameras import Camera
 from fields.lens import Lens
+from fields_scenes.light import shade
+from fields_scenes.thing import Thing
 
 # Where a pixel is looked at, from its centre: there, and on a turned square around it, no two of
 # which share a row or a column.

@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from fields_scenes import bending, model
-from fields_scenes.drawing import draw
-from fields_scenes.standing import ANGLE_X, DISTANCE, Rig
-from fields_scenes.thing import Thing
-from fields_scenes.triangles import Cast
-from fields_scenes.writing import frame, new_folder, require_free, write_split, write_view
+import numpy as np
 
 from fields.cameras import Camera
 from fields.errors import FieldsError
@@ -21,6 +16,12 @@ from fields.lens import STRAIGHT, Lens
 from fields.progress import Counted, Progress, Silent
 from fields.shapes.with_open3d import open3d_for
 from fields.shapes.write import write_mesh
+from fields_scenes import bending, model
+from fields_scenes.drawing import draw
+from fields_scenes.standing import ANGLE_X, DISTANCE, Rig
+from fields_scenes.thing import Thing
+from fields_scenes.triangles import Cast
+from fields_scenes.writing import frame, new_folder, require_free, write_split, write_view
 
 MOST_VIEWS, MOST_SIZE = 10_000, 4096
 GEOMETRY = "geometry.ply"
@@ -155,7 +156,7 @@ def render_thing(
             own = wanted.differ
             entries = [frame(s.name, s.camera, s.time, own=own) for s in mine]
             write_split(folder, split, mine[0].camera, entries, own=own)
-        write_mesh(folder / GEOMETRY, *resting().mesh())
+        write_mesh(folder / GEOMETRY, *_welded(*resting().mesh()))
 
 
 def _shots(rig: Rig, wanted: Wanted) -> Iterator[Shot]:
@@ -167,6 +168,12 @@ def _shots(rig: Rig, wanted: Wanted) -> Iterator[Shot]:
                 time = i / (count - 1) if split == "train" else (i + 0.5) / count
             yield Shot(split, f"{split}/r_{i}", camera, time)
         first += count
+
+
+def _welded(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same mesh, its vertices at one place made one."""
+    places, where = np.unique(vertices, axis=0, return_inverse=True)
+    return places, where.ravel()[faces]
 
 
 def _threads() -> int:

@@ -1,6 +1,7 @@
 """Light: a sun with shadows, a sky, a lamp from the other side, and highlights (Blinn 1977)."""
 
 import numpy as np
+
 from fields_scenes.thing import Hits, Thing, dot, unit
 
 _SUN = np.array([0.45, -0.55, 0.9])  # towards it

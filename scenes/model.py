@@ -1,23 +1,33 @@
 """A mesh file as triangles that can be drawn: placed in the middle, Z up, with its materials."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from fields_scenes.drawing import from_srgb
-from fields_scenes.patterns import marble
-from fields_scenes.triangles import Triangles, smooth_normals
 
 from fields.errors import FieldsError
 from fields.pictures.naming import shown
 from fields.pictures.silence import quiet_libraries
 from fields.shapes.formats import find_format
 from fields.shapes.read import Placed, read_parts, upright
+from fields_scenes.drawing import from_srgb
+from fields_scenes.patterns import marble
+from fields_scenes.triangles import Triangles, smooth_normals
 
 RADIUS = 1.15  # of the ball around the middle of a model's box that holds it: inside of +-1.5
 _Z_UP = ("stl",)
 _STAND_IN = (2, 2)  # of the grey picture that trimesh puts where a texture is missing
+_NO_COLOUR = (102, 102, 102)  # of a material that trimesh puts where there is none
+_GREY = 0.5  # linear light of a part without colours among others that have some
 _CLAY = ((0.62, 0.36, 0.22), (0.80, 0.72, 0.58))
+
+
+class Paint(NamedTuple):
+    """Colours [F, 3, 3] and texture coordinates [F, 3, 2] of corners, and a texture or None."""
+
+    colours: np.ndarray
+    uv: np.ndarray
+    texture: np.ndarray | None
 
 
 def read_model(path: Path, *, up: str | None = None, texel: float = 0.003) -> Triangles:
@@ -48,21 +58,22 @@ def read_model(path: Path, *, up: str | None = None, texel: float = 0.003) -> Tr
     ]
     linear = find_format(path) in ("glb", "gltf")
     with quiet_libraries():
-        painted = [_paint(part, c, linear, texel) for part, c in zip(parts, corners, strict=True)]
+        found = [_paint(part, c, linear, texel) for part, c in zip(parts, corners, strict=True)]
+    plain = all(paint is None for paint in found)
+    bare = 1.0 if plain else _GREY
+    painted = [p or _bare(len(c), bare) for p, c in zip(found, corners, strict=True)]
     textures: list[np.ndarray] = []
     index = []
-    for (_, _, texture), mine in zip(painted, corners, strict=True):
-        index.append(np.full(len(mine), -1 if texture is None else len(textures)))
-        textures += [] if texture is None else [texture]
+    for paint in painted:
+        index.append(np.full(len(paint.uv), -1 if paint.texture is None else len(textures)))
+        textures += [] if paint.texture is None else [paint.texture]
     together = np.concatenate(corners)
-    colours = np.concatenate([colour for colour, _, _ in painted])
-    plain = not textures and (colours == colours[:1, :1]).all()
     return Triangles(
         corners=together,
         normals=smooth_normals(together),
-        colours=np.ones_like(colours) if plain else colours,
+        colours=np.concatenate([paint.colours for paint in painted]),
         texture=np.concatenate(index),
-        uv=np.concatenate([uv for _, uv, _ in painted]),
+        uv=np.concatenate([paint.uv for paint in painted]),
         textures=tuple(textures),
         pattern=marble(*_CLAY, seed=7) if plain else None,
     )
@@ -79,39 +90,45 @@ def _z_up(vertices: np.ndarray, up: str) -> np.ndarray:
     return np.roll(vertices, -1, axis=1) if up == "x" else vertices
 
 
-def _paint(
-    placed: Placed, corners: np.ndarray, linear: bool, texel: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Colours [F, 3, 3] and texture coordinates [F, 3, 2] of corners, and the texture.
+def _paint(placed: Placed, corners: np.ndarray, linear: bool, texel: float) -> Paint | None:
+    """What a file says of the colours of a part; None if it says nothing.
 
     `linear`: the file holds vertex colours and factors in linear light, as glTF does.
     """
     faces, visual = placed.faces(), placed.part.visual
-    colours = np.full((len(faces), 3, 3), 0.5, np.float32)
-    uv = np.zeros((len(faces), 3, 2), np.float32)
     if visual.kind in ("vertex", "face"):
         own = np.asarray(visual.vertex_colors)
-        return (_light(own, linear)[faces] if len(own) else colours), uv, None
+        bare = _bare(len(faces), 1.0)
+        return bare._replace(colours=_light(own, linear)[faces]) if len(own) else None
     if visual.kind != "texture":
-        return colours, uv, None
+        return None
     material = visual.material
     own = getattr(visual, "vertex_attributes", {}).get("color")
     factor = getattr(material, "baseColorFactor", None)
     picture = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
+    has_picture = picture is not None and visual.uv is not None and picture.size != _STAND_IN
+    diffuse = getattr(material, "diffuse", None)
+    if factor is None and not has_picture and diffuse is not None:
+        if tuple(np.asarray(diffuse)[:3]) != _NO_COLOUR:
+            factor, linear = diffuse, False
+    if own is None and factor is None and not has_picture:
+        return None
+    colours = np.ones((len(faces), 3, 3), np.float32)
     if own is not None:
-        colours = _light(np.asarray(own), linear)[faces]
+        colours *= _light(np.asarray(own), linear)[faces]
     if factor is not None:
-        tint = _light(np.asarray(factor)[None], linear)[0]
-        colours = (colours if own is not None else np.ones_like(colours)) * tint
-    if picture is None or visual.uv is None or picture.size == _STAND_IN:
-        diffuse = getattr(material, "diffuse", None)
-        if own is None and factor is None and picture is None and diffuse is not None:
-            colours = np.tile(_light(np.asarray(diffuse)[None], False), (len(faces), 3, 1))
-        return colours.astype(np.float32), uv, None
-    if own is None and factor is None:
-        colours = np.ones_like(colours)
+        colours *= _light(np.asarray(factor)[None], linear)[0]
+    if not has_picture:
+        return _bare(len(faces), 1.0)._replace(colours=colours)
     uv = np.asarray(visual.uv, np.float32)[:, :2][faces]
-    return colours.astype(np.float32), uv, _texture(picture, corners, uv, texel)
+    return Paint(colours, uv, _texture(picture, corners, uv, texel))
+
+
+def _bare(faces: int, light: float) -> Paint:
+    """One grey all over."""
+    return Paint(
+        np.full((faces, 3, 3), light, np.float32), np.zeros((faces, 3, 2), np.float32), None
+    )
 
 
 def _light(colours: np.ndarray, linear: bool) -> np.ndarray:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+
 from fields_scenes.patterns import Pattern
 from fields_scenes.thing import Hits, dot, unit
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from fields_scenes.patterns import Pattern
-from fields_scenes.thing import Hits, dot, unit
 
 from fields.shapes.with_open3d import open3d_for
+from fields_scenes.patterns import Pattern
+from fields_scenes.thing import Hits, dot, unit
 
 _SMOOTH = np.cos(np.radians(40))  # faces that meet at less are one smooth surface
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fields_scenes.drawing import View
-from fields_scenes.standing import ANGLE_X
 
 from fields.cameras import Camera
 from fields.errors import FieldsError
 from fields.lens import Fisheye
 from fields.pictures import png
 from fields.pictures.naming import shown
+from fields_scenes.drawing import View
+from fields_scenes.standing import ANGLE_X
 
 DEPTH_SCALE = 1e-4  # units of the scene that a whole number of a depth map stands for
 

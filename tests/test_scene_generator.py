@@ -39,6 +39,13 @@ def model(path, mesh=None):
     return path
 
 
+def depths_of(frame):
+    """[H, W]; a made scene has them for every frame."""
+    depths = read_depth(frame)
+    assert depths is not None
+    return depths
+
+
 def gaps(scene):
     """How far the points of all depth maps are from the geometry of a made scene."""
     o3d = open3d()
@@ -47,8 +54,7 @@ def gaps(scene):
     tensor = o3d.core.Tensor
     cast.add_triangles(tensor(shape.vertices.astype(np.float32)), tensor(shape.faces.astype("u4")))
     for frame in scene.frames:
-        depth = read_depth(frame)
-        assert depth is not None
+        depth = depths_of(frame)
         rows, columns = np.nonzero(depth)
         assert len(rows) > 20
         centres = np.stack([columns, rows], axis=1) + 0.5
@@ -88,8 +94,7 @@ def test_what_is_seen_through_a_lens_is_where_points_are_projected(tmp_path):
     for frame, image in zip(
         scene.splits["train"], load_images(scene, "train").stack(), strict=True
     ):
-        depth = read_depth(frame)
-        assert depth is not None
+        depth = depths_of(frame)
         assert np.array_equal(depth > 0, image[..., 3] > 127) or (
             ((depth > 0) != (image[..., 3] > 127)).mean() < 0.02)  # fmt: skip
         (pixel,), (far,) = frame.camera.project(ball[None])
@@ -254,12 +259,17 @@ def test_a_texture_is_seen_the_right_way_round(tmp_path):
 
 def test_colours_of_vertices_are_kept_and_a_plain_mesh_is_painted(tmp_path):
     import trimesh
+    from trimesh.visual import TextureVisuals
+    from trimesh.visual.material import PBRMaterial
 
     box = trimesh.creation.box()
     plain = read_model(model(tmp_path / "plain.stl", box.copy()))
-    assert plain.pattern is not None
-    colours = np.tile([255, 0, 0, 255], (8, 1)).astype(np.uint8)
-    colours[0] = (0, 255, 0, 255)
+    assert plain.pattern is not None and (plain.colours == 1).all()
+    tinted = box.copy()
+    tinted.visual = TextureVisuals(material=PBRMaterial(baseColorFactor=[255, 0, 0, 255]))
+    tinted = read_model(model(tmp_path / "tinted.glb", tinted))
+    assert tinted.pattern is None and (tinted.colours == (1, 0, 0)).all()
+    colours = np.array([[0, 255, 0, 255]] + 7 * [[255, 0, 0, 255]], np.uint8)
     box = trimesh.Trimesh(box.vertices, box.faces, vertex_colors=colours, process=False)
     coloured = read_model(model(tmp_path / "red.ply", box))
     assert coloured.pattern is None

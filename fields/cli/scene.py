@@ -45,11 +45,10 @@ def main(arguments: Sequence[str], started: float) -> None:
 
 
 def make(parsed: argparse.Namespace) -> None:
-    from fields_scenes.demo import render_demo
-    from fields_scenes.generate import Wanted, render_model
-
     from fields.pictures.naming import shown
     from fields.progress import Bar, Lines
+    from fields_scenes.demo import render_demo
+    from fields_scenes.generate import Wanted, render_model
 
     wanted = Wanted(
         views=parsed.views,
