@@ -15,13 +15,21 @@ def resolutions(num_levels: int, base_resolution: int, growth: float) -> list[in
     return found
 
 
-def finest_log2(num_levels: int, base_resolution: int, growth: float) -> float:
-    """log2 of the cells along an axis on the finest level. Beyond FINEST_LOG2 a float32 has no bits
-    left for the place within a cell."""
-    return math.log2(base_resolution) + (num_levels - 1) * math.log2(growth)
+FINEST_LOG2 = 24  # cells along an axis; beyond, a float32 has no bits for the place within one
 
 
-FINEST_LOG2 = 24
+def too_fine(
+    num_levels: int, base_resolution: int, growth: float, most: int = FINEST_LOG2
+) -> str | None:
+    """What is wrong with a grid whose finest level has more than 2^most cells along an axis; None
+    of others."""
+    finest = math.log2(base_resolution) + (num_levels - 1) * math.log2(growth)
+    if finest <= most:
+        return None
+    return (
+        f"num_levels {num_levels} with growth {growth:g} and base_resolution {base_resolution}"
+        f" makes 2^{finest:.0f} cells an axis; 2^{most} is the most"
+    )
 
 
 def rows(resolution: int, dim: int, log2_table_size: int) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from fields.cameras import Camera
 from fields.lens import Lens
+from fields.shapes.srgb import from_linear
 from fields_scenes.light import shade
 from fields_scenes.thing import Thing
 
@@ -59,23 +60,11 @@ def draw(thing: Thing, camera: Camera) -> View:
         cover[which] += 1
         if place == 0:
             depths[which] = hits.distances * -rays[which, 2]
-    colour = to_srgb(light / np.maximum(cover, 1)[:, None])
+    colour = from_linear(light / np.maximum(cover, 1)[:, None])
     values = np.concatenate([colour, cover[:, None] / len(_WITHIN)], axis=1)
     shape = (camera.height, camera.width)
     whole = np.rint(values * 255).astype(np.uint8)
     return View(whole.reshape(*shape, 4), depths.reshape(shape))
-
-
-def to_srgb(light: np.ndarray) -> np.ndarray:
-    """Linear light -> sRGB in [0, 1] (IEC 61966-2-1)."""
-    light = np.clip(light, 0, 1)
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-
-
-def from_srgb(values: np.ndarray) -> np.ndarray:
-    """The inverse of `to_srgb`, for values in [0, 1]."""
-    values = np.asarray(values, np.float32)
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
 @lru_cache(maxsize=2)  # views of one scene share their lens, unless intrinsics differ

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fields.shapes.colours import Texture
 from fields.shapes.with_open3d import open3d_for
 from fields_scenes.patterns import Pattern
 from fields_scenes.thing import Hits, dot, unit
@@ -20,8 +21,8 @@ class Triangles:
         normals: [F, 3, 3] float32 of the corners, of unit length.
         colours: [F, 3, 3] float32 of the corners, linear light.
         texture: [F] which of `textures` multiplies the colour; -1 for none.
-        uv: [F, 3, 2] float32 of the corners, v upward.
-        textures: [H, W, 3] float32 each, linear light; they repeat.
+        uv: [F, 3, 2] float32 of the corners, of the texture.
+        textures: what `texture` numbers.
         pattern: colours by the place on the thing at rest, which multiply as well.
         resting: corners of the thing at rest, for `pattern`.
         gloss: how strong highlights are.
@@ -32,7 +33,7 @@ class Triangles:
     colours: np.ndarray
     texture: np.ndarray
     uv: np.ndarray
-    textures: tuple[np.ndarray, ...] = ()
+    textures: tuple[Texture, ...] = ()
     pattern: Pattern | None = None
     resting: np.ndarray | None = None
     gloss: float = 0.22
@@ -43,7 +44,7 @@ class Triangles:
         for index, texture in enumerate(self.textures):
             mine = np.flatnonzero(self.texture[faces] == index)
             if len(mine):
-                colours[mine] *= _look_up(texture, _mean(self.uv[faces[mine]], weights[mine]))
+                colours[mine] *= texture.light(_mean(self.uv[faces[mine]], weights[mine]))
         if self.pattern is not None:
             resting = self.corners if self.resting is None else self.resting
             colours *= self.pattern(_mean(resting[faces], weights))
@@ -162,17 +163,3 @@ def _in_four(of_corners: np.ndarray) -> np.ndarray:
     ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
     parts = ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))
     return np.concatenate([np.stack(part, axis=1) for part in parts])
-
-
-def _look_up(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """Bilinear, repeating; v = 0 is the lowest row."""
-    height, width = texture.shape[:2]
-    x = uv[:, 0] * width - 0.5
-    y = (1 - uv[:, 1]) * height - 0.5
-    left, top = np.floor(x), np.floor(y)
-    a, b = (x - left)[:, None], (y - top)[:, None]
-    left, top = left.astype(np.int64) % width, top.astype(np.int64) % height
-    right, low = (left + 1) % width, (top + 1) % height
-    upper = texture[top, left] * (1 - a) + texture[top, right] * a
-    lower = texture[low, left] * (1 - a) + texture[low, right] * a
-    return upper * (1 - b) + lower * b

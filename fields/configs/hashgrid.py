@@ -59,15 +59,9 @@ class HashGridConfig(Config):
 
     def __post_init__(self):
         super().__post_init__()
-        finest = grid_levels.finest_log2(self.num_levels, self.base_resolution, self.growth)
-        if finest > grid_levels.FINEST_LOG2:
-            raise SettingError(
-                f"num_levels {self.num_levels} with growth {self.growth:g} and base_resolution"
-                f" {self.base_resolution} makes 2^{finest:.0f} cells an axis; 2^24 is the most",
-                "num_levels",
-                "growth",
-                "base_resolution",
-            )
+        wrong = grid_levels.too_fine(self.num_levels, self.base_resolution, self.growth)
+        if wrong:
+            raise SettingError(wrong, "num_levels", "growth", "base_resolution")
 
     @property
     def features(self) -> int:

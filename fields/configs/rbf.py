@@ -57,16 +57,10 @@ class RbfConfig(Config):
             raise SettingError(
                 "encoder triplane needs 2 to 4 coordinates, not 1; take grid or dif", "encoder"
             )
-        finest = grid_levels.finest_log2(self.num_levels, self.base_resolution, self.growth)
         most = 16 if self.encoder == "triplane" else grid_levels.FINEST_LOG2
-        if self.encoder != "dif" and finest > most:
-            raise SettingError(
-                f"num_levels {self.num_levels} with growth {self.growth:g} and base_resolution"
-                f" {self.base_resolution} makes 2^{finest:.0f} cells an axis; 2^{most} is the most",
-                "num_levels",
-                "growth",
-                "base_resolution",
-            )
+        wrong = grid_levels.too_fine(self.num_levels, self.base_resolution, self.growth, most)
+        if wrong and self.encoder != "dif":
+            raise SettingError(wrong, "num_levels", "growth", "base_resolution")
 
     @property
     def levels(self) -> list[tuple[int, int]]:

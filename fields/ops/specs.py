@@ -46,12 +46,8 @@ class GridSpec:
         in_range("base_resolution", self.base_resolution, 1, 2**20)
         in_range("growth", self.growth, 1.0, 16.0)
         in_range("log2_table_size", self.log2_table_size, 3, 28)
-        finest = grid_levels.finest_log2(self.num_levels, self.base_resolution, self.growth)
-        check(
-            finest <= grid_levels.FINEST_LOG2,
-            f"num_levels {self.num_levels} with growth {self.growth} and base_resolution"
-            f" {self.base_resolution} makes 2^{finest:.0f} cells an axis; 2^24 is the most",
-        )
+        wrong = grid_levels.too_fine(self.num_levels, self.base_resolution, self.growth)
+        check(wrong is None, wrong or "")
         levels = grid_levels.resolutions(self.num_levels, self.base_resolution, self.growth)
         object.__setattr__(self, "_resolutions", levels)
         # Looked up at every call of an op, so kept.

@@ -1,7 +1,5 @@
 """Reads a mesh or a point cloud, whatever its format; every failure is one line."""
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO, NamedTuple
 
@@ -55,31 +53,11 @@ def read_shape(path) -> Shape:
     Raises FieldsError, one line that names the file, for whatever cannot be read: no such file, no
     shape, cut short, damaged, no faces, NaN coordinates, all vertices in one place.
     """
-    with _lines_for(path), open_file(path, "mesh") as file:
-        return _read(file, path)
-
-
-def read_parts(path) -> list[Placed]:
-    """The meshes of a file as trimesh has them, with materials and textures, unmended.
-
-    OBJ, PLY, STL, OFF, GLB and glTF are read; `Placed.vertices` are as those of `read_shape`.
-    Raises FieldsError, one line that names the file, as `read_shape` does.
-    """
-    with _lines_for(path), open_file(path, "mesh") as file:
-        format_ = find_format(path)
-        if format_ is None or format_ in ("npz", *_POINTS):
-            raise Broken(_not_a_shape(file, path))
-        return _with_faces(_with_trimesh(file, Beside(path), format_))
-
-
-@contextlib.contextmanager
-def _lines_for(path) -> Iterator[None]:
-    """Within, libraries are quiet, and whatever goes wrong becomes one line about the file."""
     name = shown(path)
     # Quiet first: in a process without stderr the file itself may be opened as descriptor 2.
-    with quiet_libraries():
+    with quiet_libraries(), open_file(path, "mesh") as file:
         try:
-            yield
+            return _read(file, path)
         except (FieldsError, KeyboardInterrupt):
             raise
         except Broken as reason:
@@ -156,17 +134,11 @@ def _obj(file: BinaryIO, beside: Any) -> dict[str, Any]:
     return content
 
 
-def _with_faces(loaded: list[Placed]) -> list[Placed]:
-    """The parts that are meshes; raises Broken if there is none."""
+def _joined(name: str, loaded: list[Placed], materials: Materials) -> Shape:
+    """All meshes as one; raises Broken if there is no face."""
     meshes = [placed for placed in loaded if len(placed.faces())]
     if not meshes:
         raise Broken("has no faces; points alone are read from PLY, PCD, XYZ and NPY")
-    return meshes
-
-
-def _joined(name: str, loaded: list[Placed], materials: Materials) -> Shape:
-    """All meshes as one; raises Broken if there is no face."""
-    meshes = _with_faces(loaded)
     vertices = [mesh.vertices() for mesh in meshes]
     starts = np.cumsum([0, *map(len, vertices[:-1])])
     faces = [mesh.faces() for mesh in meshes]

@@ -47,6 +47,10 @@ class ShapeSource:
     def notes(self) -> tuple[str, ...]:
         return self.source.notes
 
+    def _as(self, stored: str) -> str:
+        colours = " and colours" if self.source.colours is not None else ""
+        return f"{self.source}, as {stored}{colours}"
+
     def estimate(self, loss: float, name: str) -> float | None:
         """No loss of distances says how well the inside is told."""
         return None

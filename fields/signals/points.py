@@ -80,8 +80,7 @@ class PointSignal(ShapeSource):
         self.normals = torch.from_numpy(shape.normals.astype(np.float32)).to(device)
 
     def __str__(self) -> str:
-        colours = " and colours" if self.source.colours is not None else ""
-        return f"{self.source}, as signed distance{colours}"
+        return self._as("signed distance")
 
     def is_inside(self, values: Tensor) -> Tensor:
         """Which values [N] of a field are inside."""

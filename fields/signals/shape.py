@@ -45,8 +45,7 @@ class ShapeSignal(ShapeSource):
         return 0 if self.stores == "udf" else SAMPLED
 
     def __str__(self) -> str:
-        colours = " and colours" if self.source.colours is not None else ""
-        return f"{self.source}, as {NAMES[self.stores]}{colours}"
+        return self._as(NAMES[self.stores])
 
     def distance(self, points: Tensor) -> Tensor:
         """Distances [N] of points [N, 3] in the unit cube from the mesh, signed where it is."""
