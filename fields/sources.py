@@ -59,6 +59,8 @@ def signal_of(thing: Thing, request: Request, device: torch.device) -> Signal:
             raise FieldsError(
                 f"--target is the IoU of insides, and {thing.name} has none to compare"
             )
+        if request.target > 1:
+            raise FieldsError(f"--target of a shape is an IoU, at most 1, got {request.target:g}")
         if isinstance(signal, ShapeSignal):
             signal.prepare_scores()
     return signal

@@ -36,10 +36,10 @@ def read_model(path: Path, *, up: str | None = None, texel: float = 0.003) -> Tr
         raise FieldsError(
             f"{shown(path)} is no shape that is known here: points have no faces; name a mesh"
         )
-    plain = not isinstance(shape.colours, MeshColours)
-    parts = (_white(shape.vertices, shape.faces),) if plain else shape.colours.parts
+    painted = shape.colours.parts if isinstance(shape.colours, MeshColours) else None
+    stored = painted or (_white(shape.vertices, shape.faces),)
     turned = find_format(path) in ("glb", "gltf")  # to Z up, as they were read
-    parts = [_whole(part) for part in parts]
+    parts = [_whole(part) for part in stored]
     corners = [_z_up(part.vertices, up, shape.up, turned)[part.faces] for part in parts]
     used = np.concatenate([own.reshape(-1, 3) for own in corners])
     middle = (used.min(0) + used.max(0)) / 2
@@ -62,7 +62,7 @@ def read_model(path: Path, *, up: str | None = None, texel: float = 0.003) -> Tr
         texture=np.concatenate(index),
         uv=np.concatenate(uvs),
         textures=tuple(textures),
-        pattern=marble(*_CLAY, seed=7) if plain else None,
+        pattern=marble(*_CLAY, seed=7) if painted is None else None,
     )
 
 
@@ -72,7 +72,7 @@ def _white(vertices: np.ndarray, faces: np.ndarray) -> Painted:
 
 def _whole(part: Painted) -> Painted:
     """A part as it was stored, without the faces that have no place."""
-    known = np.isfinite(part.vertices).all(1)[part.faces].all(1)
+    known = np.isfinite(part.vertices[part.faces]).all((1, 2))
     return replace(part, faces=part.faces[known], lit_by=part.lit_by[known])
 
 

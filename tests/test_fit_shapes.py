@@ -148,6 +148,8 @@ def test_a_target_is_the_iou(tmp_path):
     run = fields.fit(torus(), out=tmp_path / "run", target=0.9, steps=2000, **SMALL)
     assert run.metrics["ended_by"] == "target" and run.metrics["steps"] < 2000
     assert run.metrics["iou"] > 0.9
+    with pytest.raises(FieldsError, match="is an IoU, at most 1, got 35"):
+        fields.fit(torus(), out=tmp_path / "no", target=35, **SMALL)
     for source in (sheet(), points()):
         with pytest.raises(FieldsError, match="--target is the IoU of insides"):
             fields.fit(source, out=tmp_path / "no", target=0.9, **SMALL)
