@@ -34,6 +34,8 @@ class Tracer:
         near: values at which a ray has arrived.
         back: how far in front of the surface its normals are taken. At the surface itself the slope
             of an unsigned distance turns round, and is noise.
+        leaps: points -> lengths [N] around them that are free; where they are longer than the
+            shortest step, the field is not asked.
     """
 
     values: Values
@@ -41,6 +43,7 @@ class Tracer:
     least: float = 1e-3
     near: float = 2e-4
     back: float = 0.0
+    leaps: Values | None = None
 
     def hits(self, origins: Tensor, directions: Tensor, cancel: Tensor | None = None) -> Tensor:
         """Distances [N] at which rays meet the surface; infinite where they do not."""
@@ -54,7 +57,7 @@ class Tracer:
                 break
             if cancel is not None and cancel.item():
                 raise Cancelled("cancelled")
-            value = self.values(origins[active] + t[:, None] * directions[active])
+            value, step = self._ask(origins[active] + t[:, None] * directions[active])
             inside = value < 0
             if inside.any():
                 which = active[inside]
@@ -66,14 +69,24 @@ class Tracer:
                 arrived = (value <= self.near) & ~inside
                 found[active[arrived]] = t[arrived]
                 done = inside | arrived
-                step = (value / self.bound).clamp(min=self.least)
-            else:
-                step = torch.full_like(t, self.least)
             going = ~done & (t + step < end[active])
             before = t[going]
             t = (t + step)[going]
             active = active[going]
         return found
+
+    def _ask(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """The values [N] there, infinite where they are not asked, and the steps to take."""
+        if self.bound:
+            values = self.values(points)
+            return values, (values / self.bound).clamp(min=self.least)
+        if self.leaps is None:
+            return self.values(points), points.new_full((len(points),), self.least)
+        step = self.leaps(points).clamp(min=self.least)
+        values = torch.full_like(step, float("inf"))
+        close = (step <= self.least).nonzero()[:, 0]
+        values[close] = self.values(points[close])
+        return values, step
 
     def _between(self, origins: Tensor, directions: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """Where values change their sign: outside at `low`, inside at `high`."""

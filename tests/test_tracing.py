@@ -8,14 +8,20 @@ import pytest
 import torch
 
 from fields import Cancelled, FieldsError, cameras
+from fields.leaps import leaps_of
 from fields.shapes import ShapeSpace
 from fields.tracing import Tracer, draw
 
+CPU = torch.device("cpu")
 SPACE = ShapeSpace(0.5, (0.5, 0.5, 0.5))  # the cube from -1 to 1 of the source
 
 
 def sphere(points, radius=0.3):
     return (points - 0.5).norm(dim=1) - radius
+
+
+def occupancy(points):
+    return torch.tanh(50 * sphere(points))
 
 
 def rays(count=400, seed=0):
@@ -39,10 +45,11 @@ def exact(origins, directions, radius=0.3):
     [
         Tracer(sphere),
         Tracer(lambda p: 3 * sphere(p), bound=3.3),
-        Tracer(lambda p: torch.tanh(50 * sphere(p)), bound=None, least=2e-3),
+        Tracer(occupancy, bound=None, least=2e-3),
+        Tracer(occupancy, bound=None, least=2e-3, leaps=leaps_of(occupancy, CPU)),
         Tracer(lambda p: sphere(p).abs(), near=1e-4, least=5e-5),
     ],
-    ids=["distance", "steeper", "occupancy", "unsigned"],
+    ids=["distance", "steeper", "occupancy", "leaps", "unsigned"],
 )
 def test_rays_meet_a_sphere_where_they_do(tracer):
     origins, directions = rays()
@@ -53,6 +60,36 @@ def test_rays_meet_a_sphere_where_they_do(tracer):
     assert both.sum() > 200
     assert (found - wanted)[both].abs().max() < 5e-3
     assert (found - wanted)[both].abs().median() < 5e-4
+
+
+def test_leaps_end_before_an_inside_and_spare_most_questions():
+    leaps = leaps_of(occupancy, CPU)
+    assert leaps is not None
+    points = torch.rand(2000, 3, generator=torch.Generator().manual_seed(0))
+    assert (leaps(points) <= sphere(points).clamp(min=0)).logical_or(leaps(points) <= 0).all()
+    asked = []
+
+    def counted(points):
+        asked.append(len(points))
+        return occupancy(points)
+
+    wanted = Tracer(counted, bound=None, least=2e-3).hits(*rays())
+    without, asked[:] = sum(asked), []
+    found = Tracer(counted, bound=None, least=2e-3, leaps=leaps).hits(*rays())
+    assert sum(asked) < 0.25 * without
+    assert (wanted.isfinite() == found.isfinite()).float().mean() > 0.99
+    assert leaps_of(lambda points: points[:, 0] + 2, CPU) is None
+
+
+def test_rays_do_not_leap_over_a_sheet_between_the_vertices_of_the_grid():
+    def sheet(points):  # 1/200 thick; the vertices around it are at 64/128 and 65/128
+        return torch.tanh(50 * ((points[:, 2] - 64.5 / 128).abs() - 1 / 400))
+
+    tracer = Tracer(sheet, bound=None, least=1 / 384, leaps=leaps_of(sheet, CPU))
+    origins = torch.rand(100, 3, generator=torch.Generator().manual_seed(0))
+    origins[:, 2] = 2.0
+    found = tracer.hits(origins, torch.tensor([[0.0, 0.0, -1.0]]).expand(100, 3))
+    assert (found - (2 - 64.5 / 128)).abs().max() < 4e-3
 
 
 def test_rays_that_miss_the_cube_or_begin_behind_it_meet_nothing():

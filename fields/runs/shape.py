@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fields import cameras, colouring, folder, tracing
 from fields.cameras import Camera
 from fields.errors import FieldsError, MissingLibrary, NoSurface
+from fields.leaps import leaps_of
 from fields.pictures import png
 from fields.pictures.naming import shown
 from fields.render import device_of
@@ -132,7 +133,10 @@ class ShapeRun(Run):
         return (self.low + self.high) / 2, float(np.linalg.norm(self.high - self.low)) / 2
 
     def camera(
-        self, size: tuple[int, int] = (800, 800), azimuth: float = 30.0, elevation: float = 20.0
+        self,
+        size: tuple[int, int] = (800, 800),
+        azimuth: float = cameras.AZIMUTH,
+        elevation: float = 20.0,
     ) -> Camera:
         """One that sees the whole shape; angles in degrees."""
         centre, radius = self.ball
@@ -183,7 +187,9 @@ class ShapeRun(Run):
     def tracer(self) -> tracing.Tracer:
         """How its field is walked through."""
         if self.stores == "occupancy":
-            return tracing.Tracer(self.values, bound=None, least=1 / 384)
+            with torch.inference_mode():
+                leaps = leaps_of(self.values, device_of(self.field))
+            return tracing.Tracer(self.values, bound=None, least=1 / 384, leaps=leaps)
         if self.stores == "udf":
             return tracing.Tracer(self.values, near=1.5e-3, least=5e-4, back=6e-3)
         return tracing.Tracer(self.values)
