@@ -144,7 +144,8 @@ def carry_out(
         }
         if begin.fresh:
             facts["fresh"] = begin.fresh
-        for line in _announcement(begin, signal, facts, choice.reason):
+        no_fresh = request.fresh is False
+        for line in _announcement(begin, signal, facts, choice.reason, no_fresh):
             reporter.say(line)
         session = Session(
             field=field,
@@ -271,7 +272,11 @@ def _check_field(field: nn.Module, signal: Signal) -> None:
 
 
 def _announcement(
-    begin: _Beginning, signal: Signal, facts: dict[str, Any], reason: str | None
+    begin: _Beginning,
+    signal: Signal,
+    facts: dict[str, Any],
+    reason: str | None,
+    no_fresh: bool,
 ) -> Iterator[str]:
     """What will be done, for the reader."""
     if reason:
@@ -281,6 +286,8 @@ def _announcement(
     yield f"{signal.name} ({signal}) -> {model}, {count:,} parameters"
     if begin.found:
         yield str(begin.found)
+    if no_fresh and begin.config is not None and begin.config.frequency is None:
+        yield f"--no-fresh changes nothing: {model} has no frequency that FreSh could choose"
     threads = f"{facts['threads']} thread{'s' if facts['threads'] != 1 else ''}"
     where = f"{threads}, {facts['kernels']}" if facts["device"] == "cpu" else "cuda"
     since, stop = "", begin.plan.stop.described(signal.unit or " IoU")

@@ -179,6 +179,15 @@ class Request:
             if name not in known:
                 raise FieldsError(unknown_option(name, config))
             known[name].check(value)
+        if self.resume:  # the other options are those of the run
+            return
+        for name in self.options:
+            other, values = known[name].only or (name, ())
+            held = self.options.get(other, known[other].default)
+            if values and held not in values:
+                raise FieldsError(
+                    f"{flag(name)} is for {flag(other)} {either(values)}, not {held}; leave it away"
+                )
 
     def config_for(self, signal: "Signal", extra_bytes: int) -> Config | None:
         """The configuration of a new field for a signal; None for a module of the user's own class.
@@ -212,13 +221,15 @@ class Request:
 
 
 def unknown_option(name: str, config: type[Config]) -> str:
-    """The line for an option that a model does not have; it names a model that does."""
+    """The line for an option that a model does not have; it names those that do."""
     own = next(model.name for model in catalogue.MODELS.values() if model.config is config)
-    for model in catalogue.MODELS.values():
-        if any(item.name == name and item.flag for item in settings(model.config)):
-            return (
-                f"{flag(name)} is an option of {model.name}, not of {own}; add --model {model.name}"
-            )
+    others = [
+        model.name
+        for model in catalogue.MODELS.values()
+        if any(item.name == name and item.flag for item in settings(model.config))
+    ]
+    if others:
+        return f"{flag(name)} is an option of {either(others)}, not of {own}; choose by --model"
     known = [item.name for item in settings(config) if item.flag]
     return f"{own} has no option {flag(name)}{catalogue.suggestion(name, known, '--')}"
 

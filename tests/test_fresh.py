@@ -340,7 +340,12 @@ def test_a_fit_searches_unless_the_frequency_is_given(tmp_path):
     told = Told()
     run = fit(tmp_path / "searched", progress=told)
     line = next(line for line in told.lines if line.startswith("FreSh: omega"))
+    distances = dict(
+        zip(*(run.metrics["fresh"][k] for k in ("candidates", "distances")), strict=True)
+    )
+    usual = f"({distances[30]:.1f} with the usual 30)"
     assert "bins from the source's" in line
+    assert (usual in line) == (run.metrics["fresh"]["chosen"] != 30)
     assert len(run.metrics["fresh"]["distances"]) == 20
     for i, options in enumerate(({"fresh": False}, {"omega": 30.0}, {"model": SirenConfig(3)})):
         told = Told()

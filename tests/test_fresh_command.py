@@ -1,6 +1,7 @@
 """FreSh on the command line: flags of `fields fit`, `fields spectrum`, `fields bench fresh`."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from small import one_line, picture
 from fields.bench import sweep
 from fields.bench.fresh import means
 from fields.cli import main
+from fields.fresh import untrained
 from fields.fresh.search import Search
 from fields.pictures import write_picture
 
@@ -40,6 +42,14 @@ def folder(tmp_path, monkeypatch):
         ("fit waves.png --model siren --omega 30 --fresh-bins 9", "--omega 30 is what FreSh would"),
         ("fit waves.png --model fourier --encoding positional --fresh", "these options"),
         ("fit waves.png --model siren --resume --fresh", "frequency of the run"),
+        ("fit waves.png --model fourier --sigma 0", "--sigma must be at least 0.01, got 0"),
+        (
+            "fit waves.png --model fourier --encoding positional --sigma 3",
+            "--sigma is for --encoding gaussian, not positional; leave it away",
+        ),
+        ("fit waves.png --model fourier --octaves 3", "for --encoding positional, not gaussian"),
+        ("fit waves.png --model cam --trunk siren --sigma 3", "for --trunk fourier, not siren"),
+        ("fit waves.png --model cam --omega 9", "for --trunk siren or finer, not fourier"),
         ("spectrum", "needs SOURCE"),
         ("spectrum missing.png", "missing.png does not exist"),
         ("spectrum waves.png --model hashgrid", "hashgrid has no frequency"),
@@ -71,7 +81,9 @@ def test_a_fit_says_what_was_chosen_and_no_fresh_turns_it_off(folder, capsys):
     assert main([*fit, "--no-fresh"]) == 0
     printed = capsys.readouterr()
     assert "fresh" not in json.loads(printed.out) and "FreSh" not in printed.err
-    assert main(["fit", "waves.png", "--no-fresh", "--steps=2", "--json"]) == 0  # a hash grid
+    assert main(["fit", "waves.png", "--no-fresh", "--steps=2", "--json"]) == 0
+    line = "--no-fresh changes nothing: hashgrid has no frequency that FreSh could choose"
+    assert line in capsys.readouterr().err
 
 
 def test_a_spectrum_is_drawn_with_its_figures(folder, capsys):
@@ -139,8 +151,15 @@ def test_the_benchmark_prints_rows_and_draws_them(folder, monkeypatch, capsys):
         assert image.width > 300
 
 
-def test_a_candidate_without_waves_has_no_spectrum_in_the_json(folder, capsys):
-    command = "spectrum waves.png --model fourier --fresh-candidates 0,5 --json"
+def test_a_candidate_without_waves_has_no_spectrum_in_the_json(folder, capsys, monkeypatch):
+    spectra = untrained.spectra
+
+    def dead(config, candidates, seeds, **options):  # as those of one neuron that gives 0
+        asked = zip(candidates, spectra(config, candidates, seeds, **options), strict=True)
+        return [found * math.nan if candidate == 1 else found for candidate, found in asked]
+
+    monkeypatch.setattr(untrained, "spectra", dead)
+    command = "spectrum waves.png --model fourier --fresh-candidates 1,5 --json"
     assert main([*command.split(), *SMALL]) == 0
     found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert found["distances"][0] is None and found["spectra"][0] is None

@@ -30,12 +30,15 @@ def setting(
     high: float | None = None,
     choices: tuple | None = None,
     flag: bool = True,
+    only: tuple[str, tuple] | None = None,
 ) -> Any:
     """A field of a Config: its meaning, its range (both ends included) or its choices.
 
-    `flag` is False where the signal or a general option decides, not a flag of the model.
+    `flag` is False where the signal or a general option decides, not a flag of the model. `only`
+    names another field and the values of it with which this one means something.
     """
     metadata = {"help": help, "low": low, "high": high, "choices": choices, "flag": flag}
+    metadata["only"] = only
     return field(default=default, metadata=metadata)
 
 
@@ -51,6 +54,7 @@ class Setting:
     high: float | None
     choices: tuple | None
     flag: bool
+    only: tuple[str, tuple] | None
 
     @property
     def usual(self) -> str:

@@ -25,19 +25,25 @@ class CamConfig(NetworkConfig):
         choices=("fourier", "positional", "siren", "finer"),
     )
     frequencies: int = setting(
-        256, help="of the fourier trunk, each a sine and a cosine", low=1, high=4096
-    )
+        256, help="of the fourier trunk, each a sine and a cosine", low=1, high=4096,
+        only=("trunk", ("fourier",)),
+    )  # fmt: skip
     sigma: float = setting(
-        10.0, help="standard deviation of those, cycles across the unit cube", low=0.0, high=2000
-    )
-    octaves: int = setting(10, help="of the positional trunk: 1/2, 1, 2, ... cycles of an axis",
-                           low=1, high=24)  # fmt: skip
+        10.0, help="standard deviation of those, cycles across the unit cube", low=0.01, high=2000,
+        only=("trunk", ("fourier",)),
+    )  # fmt: skip
+    octaves: int = setting(
+        10, help="of the positional trunk: 1/2, 1, 2, ... cycles of an axis", low=1, high=24,
+        only=("trunk", ("positional",)),
+    )  # fmt: skip
     omega: float = setting(
-        30.0, help="first frequency of the siren and finer trunks", low=0.01, high=1000
-    )
+        30.0, help="first frequency of the siren and finer trunks", low=0.01, high=1000,
+        only=("trunk", ("siren", "finer")),
+    )  # fmt: skip
     hidden_omega: float = setting(
-        30.0, help="later frequencies of those trunks", low=0.01, high=1000
-    )
+        30.0, help="later frequencies of those trunks", low=0.01, high=1000,
+        only=("trunk", ("siren", "finer")),
+    )  # fmt: skip
     grids: bool = setting(True, help="scale and shift; without them features are normalised alone")
     grid_size: int = setting(32, help="knots of a grid along an axis", low=2, high=4096)
     over: str = setting("all", help="coordinates that the grids span: all (at most the first three)"

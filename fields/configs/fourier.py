@@ -18,13 +18,17 @@ class FourierConfig(SignedConfig):
         "gaussian", help="frequencies of the features", choices=("gaussian", "positional")
     )
     frequencies: int = setting(
-        128, help="number of gaussian frequencies, each a sine and a cosine", low=1, high=4096
-    )
+        128, help="number of gaussian frequencies, each a sine and a cosine", low=1, high=4096,
+        only=("encoding", ("gaussian",)),
+    )  # fmt: skip
     sigma: float = setting(
-        1.0, help="standard deviation of gaussian frequencies", low=0.0, high=1000
-    )
-    octaves: int = setting(10, help="positional frequencies of an axis: 1/2, 1, 2, ...", low=1,
-                           high=24)  # fmt: skip
+        1.0, help="standard deviation of gaussian frequencies", low=0.01, high=1000,
+        only=("encoding", ("gaussian",)),
+    )  # fmt: skip
+    octaves: int = setting(
+        10, help="positional frequencies of an axis: 1/2, 1, 2, ...", low=1, high=24,
+        only=("encoding", ("positional",)),
+    )  # fmt: skip
     precision: str = setting(
         "float32", help="arithmetic of the MLP", choices=("float32", "bf16", "fp16")
     )

@@ -39,12 +39,18 @@ class RbfConfig(Config):
     base_resolution: int = setting(16, help="cells of the coarsest grid", low=1, high=4096)
     growth: float = setting(1.5, help="resolution from one level to the next", low=1.0, high=4.0)
     interpolation: str = setting(
-        "linear", help="between vertices, not of triplane", choices=("linear", "smoothstep")
+        "linear", help="between vertices, not of triplane", choices=("linear", "smoothstep"),
+        only=("encoder", ("grid", "dif")),
+    )  # fmt: skip
+    coefficients: bool = setting(
+        True, help="of dif: levels are scaled by a grid of their own", only=("encoder", ("dif",))
     )
-    coefficients: bool = setting(True, help="of dif: levels are scaled by a grid of their own")
     kernels: int = setting(64, help="radial functions", low=1, high=1024)
     kernel: str = setting("gaussian", help="the radial function", choices=KERNELS)
-    factor: float = setting(0.5, help="of the distance in a Gaussian", low=0.01, high=100.0)
+    factor: float = setting(
+        0.5, help="of the distance in a Gaussian", low=0.01, high=100.0,
+        only=("kernel", ("gaussian",)),
+    )  # fmt: skip
     centres: str = setting("spread", help="before training", choices=("flat", "spread"))
     affine: bool = setting(False, help="adds a linear function of the features")
     output_activation: str = setting(

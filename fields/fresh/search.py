@@ -90,7 +90,9 @@ class Search:
             return f"FreSh: {self.setting} {self.chosen:g}, as usual: {self.reason}"
         usual = self.distance(self.usual)
         beside = (
-            "" if usual is None or self.chosen == self.usual else f" ({self.usual:g}: {usual:.1f})"
+            ""
+            if usual is None or self.chosen == self.usual
+            else f" ({usual:.1f} with the usual {self.usual:g})"
         )
         return (
             f"FreSh: {self.setting} {self.chosen:g} of {min(self.candidates):g} to"
