@@ -13,6 +13,7 @@ from fields.pictures.downscale import downscale
 from fields.pictures.picture import DTYPES
 from fields.request import Request
 from fields.shapes import Shape, Volume, find_kind, read_shape, read_volume
+from fields.shapes.formats import AS_WELL
 from fields.signals.picture import PictureSignal
 from fields.signals.points import PointSignal
 from fields.signals.shape import ShapeSignal
@@ -34,7 +35,9 @@ def read(source: Source) -> tuple[Thing, str]:
     name = source_name(source)
     if kind == "volume":
         return read_volume(source), name
-    return (read_shape if kind else read_picture)(source), name
+    if kind is None:
+        return read_picture(source, others=AS_WELL), name
+    return read_shape(source), name
 
 
 def signal_of(thing: Thing, request: Request, device: torch.device) -> Signal:

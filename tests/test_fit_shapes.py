@@ -195,10 +195,13 @@ def test_a_volume_is_a_signal_of_three_coordinates(tmp_path):
     run = fields.fit(volume(), out=tmp_path / "run", steps=200, **SMALL)
     assert isinstance(run, VolumeRun) and run.metrics["psnr"] > 35
     assert run.render().shape == (24, 20, 1) and run.render(axis="x").shape == (16, 24, 1)
+    assert run.render(2.5).shape == (60, 50, 1) and run.render((7, 9)).shape == (9, 7, 1)
     vertices, faces, normals = run.mesh(32, level=20.0)
     centre = (vertices.max(0) + vertices.min(0)) / 2
     assert np.allclose(centre, [10, 12, 8], atol=0.3) and len(faces) > 100
     assert (((vertices - centre) * normals).sum(1) > 0).mean() > 0.97  # to lower values
+    with pytest.raises(FieldsError, match="--size must be more than 0 times the source"):
+        run.render(-1.0)
     with pytest.raises(FieldsError, match="--sign is for shapes; blob is a volume"):
         fields.fit(volume(), out=tmp_path / "no", steps=1, sign="winding")
 
@@ -244,6 +247,9 @@ def test_the_commands_on_a_mesh_file(tmp_path, capsys, monkeypatch):
     assert {p.name for p in tmp_path.glob("o*")} == {"o.mp4", "o-1.png", "o-2.png"}
     status, out, _ = run_command(capsys, "info", run)
     assert status == 0 and "shape       torus (signed distance)" in out
+    (tmp_path / "text.txt").write_text("Ceci n'est pas une forme")
+    with pytest.raises(FieldsError, match=r"is text, not a picture; .*NPY and NPZ volumes"):
+        fields.fit("text.txt")
     for arguments, line in [
         (("mesh", run, "-o", "a.xyz"), "its suffix says no format of meshes"),
         (("mesh", run, "--resolution", 4), "--resolution must be from 8 to 1024"),
@@ -251,6 +257,7 @@ def test_the_commands_on_a_mesh_file(tmp_path, capsys, monkeypatch):
         (("render", run, "--shading", "gold"), "--shading must be lit, colour, normals or depth"),
         (("render", run, "--camera", "no.json"), "no.json cannot be read"),
         (("fit", "torus.obj", "--spread", "-1"), "spread must be at least"),
+        (("fit", "text.txt"), "EXR and Radiance HDR are read; so are OBJ, PLY, STL, OFF, GLB and"),
     ]:
         status, out, err = run_command(capsys, *arguments)
         assert status == 2 and out == "" and line in one_line(err)

@@ -14,6 +14,7 @@ from fields import FieldsError, checkpoint, plan, steps
 from fields.configs import HashGridConfig
 from fields.errors import Interrupted
 from fields.plan import Stop
+from fields.runs import PictureRun
 
 
 def weights(run):
@@ -72,6 +73,26 @@ def test_a_fit_stopped_by_a_signal_goes_on_to_the_same_bits(tmp_path, monkeypatc
     on = fields.fit(picture(), model(), out=tmp_path / "part", resume=True)
     assert same(weights(on), weights(whole)) and on.metrics["psnr"] == whole.metrics["psnr"]
     assert [line["step"] for line in log_of(on) if line["event"] == "resume"] == [at]
+
+
+@pytest.mark.parametrize("number", [unix_signals.SIGINT, unix_signals.SIGTERM])
+def test_a_signal_ends_the_scoring_at_once_and_leaves_the_field(tmp_path, monkeypatch, number):
+    whole = fields.fit(picture(), out=tmp_path / "whole", steps=20, **TINY)
+
+    def finish(self, signal, place):
+        os.kill(os.getpid(), number)
+        pytest.fail("it went on")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PictureRun, "finish", finish)
+        with pytest.raises(Interrupted, match=r"step 20 is kept in .*run, --resume") as stop:
+            fields.fit(picture(), out=tmp_path / "run", steps=20, **TINY)
+    assert stop.value.number == number and one_line(stop.value)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "whole"]
+    run = fields.load(tmp_path / "run")
+    assert run.steps == 20 and not run.is_finished and same(weights(run), weights(whole))
+    on = fields.fit(picture(), out=tmp_path / "run", resume=True)
+    assert on.is_finished and on.metrics["psnr"] == whole.metrics["psnr"]
 
 
 def test_a_finished_run_can_be_taken_further(tmp_path):

@@ -40,9 +40,7 @@ def test_a_damaged_file(tmp_path, suffix):
 
 def test_no_faces_and_one_place(tmp_path):
     (tmp_path / "p.obj").write_text("v 0 0 0\nv 1 0 0\n")
-    assert "has no faces; points alone are read from PLY, PCD, XYZ and NPY" in line_for(
-        tmp_path / "p.obj"
-    )
+    assert "has no faces: it is cut short, or holds points, which" in line_for(tmp_path / "p.obj")
     flat = off(tmp_path / "flat.off", np.ones((3, 3)), [[0, 1, 2]])
     assert "has no face with an area" in line_for(flat)
     np.save(tmp_path / "p.npy", np.ones((5, 3)))
@@ -51,9 +49,26 @@ def test_no_faces_and_one_place(tmp_path):
     assert "holds no points" in line_for(tmp_path / "p.npy")
 
 
+@pytest.mark.parametrize("suffix", ["obj", "ply", "stl", "off", "glb", "gltf", "npy", "xyz", "pcd"])
+def test_an_empty_file(tmp_path, suffix):
+    (tmp_path / f"a.{suffix}").touch()
+    assert "is empty (0 bytes); copy or download it again" in line_for(tmp_path / f"a.{suffix}")
+
+
 def test_a_face_that_names_no_vertex(tmp_path):
+    why = "has a face that names a vertex which is not there; export it again"
     path = off(tmp_path / "b.off", BALL[0], np.vstack([BALL[1], [0, 1, 999]]))
-    assert line_for(path).startswith(str(path))
+    assert line_for(path) == f"{path} {why}"
+    path = tmp_path / "b.obj"
+    vertices = "v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvn 0 0 1\n"
+    for face in ("f 1 2 99999", "f 1 2 -7", "f 1/1 2/1 9/1", "f 1//1 2//1 9//1", "f 1 2 3 9"):
+        path.write_text(f"{vertices}f 1 2 3\n{face}\n")
+        assert line_for(path) == f"{path} {why}", face
+    path = tmp_path / "b.ply"
+    head = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\n"
+    head += "property float z\nelement face 1\nproperty list uchar int vertex_indices\nend_header\n"
+    path.write_text(f"{head}0 0 0\n1 0 0\n0 1 0\n3 0 1 7\n")
+    assert line_for(path) == f"{path} {why}"
 
 
 def test_nan_vertices_are_refused_when_they_are_many(tmp_path):

@@ -18,10 +18,11 @@ def main(arguments: Sequence[str], started: float) -> None:
     request, source, as_json = _request(arguments)
     from fields.pictures import find_source, probe
     from fields.shapes import find_kind
+    from fields.shapes.formats import AS_WELL
 
     # Before a second goes into importing torch.
     if find_kind(source) is None:
-        probe(find_source(source))
+        probe(find_source(source), others=AS_WELL)
         if request.signal_options:
             name = flag(next(iter(request.signal_options)))
             raise FieldsError(f"{name} is for shapes; {source} is a picture")

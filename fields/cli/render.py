@@ -25,10 +25,15 @@ def main(arguments: Sequence[str], started: float) -> None:
     add(
         "--size", type=size, metavar="WxH", help="of the whole picture; 4x: 4 times the source (1x)"
     )
-    add("--crop", type=box, metavar="X0,Y0,X1,Y1", help="only these pixels of a picture")
+    add(
+        "--crop",
+        type=box,
+        metavar="X0,Y0,X1,Y1",
+        help="only these pixels of a picture, of those that --size makes",
+    )
     shapes = parser.add_argument_group("of a shape")
     add = shapes.add_argument
-    add("--azimuth", type=number, metavar="DEG", help="of the camera, around the shape (30)")
+    add("--azimuth", type=number, metavar="DEG", help="of the camera, around the shape (-30)")
     add("--elevation", type=number, metavar="DEG", help="of the camera, above the horizon (20)")
     add("--camera", metavar="FILE", help="the cameras of a JSON file, one or a whole path")
     add("--orbit", type=whole, metavar="N", help="N views once around")
@@ -109,8 +114,7 @@ def volume(run: "VolumeRun", parsed: argparse.Namespace) -> None:
     from fields.pictures.naming import shown
 
     axis, at = parsed.slice or ("z", 0.5)
-    size = parsed.size if isinstance(parsed.size, tuple) else None
-    pixels = run.render(size, axis=axis, at=at)
+    pixels = run.render(parsed.size, axis=axis, at=at)
     out = place(run, parsed, "png")
     write_picture(out, pixels)
     print(f"{shown(out)}: {pixels.shape[1]} x {pixels.shape[0]} pixels")

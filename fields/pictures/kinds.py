@@ -2,7 +2,7 @@
 
 import re
 
-from fields.pictures.picture import Unreadable
+from fields.pictures.picture import Unknown, Unreadable
 
 PREFIX_BYTES = 4096
 """How much of a file's beginning tells its kind."""
@@ -93,7 +93,7 @@ def kind(prefix: bytes) -> str:
     for start, line in _FOREIGN:
         if prefix.startswith(start):
             raise Unreadable(f"is {line}")
-    raise Unreadable(_text_or_unknown(prefix))
+    raise _text_or_unknown(prefix)
 
 
 def _iso_media(prefix: bytes) -> str:
@@ -103,21 +103,21 @@ def _iso_media(prefix: bytes) -> str:
     return "is a video; save one frame as PNG"
 
 
-def _text_or_unknown(prefix: bytes) -> str:
+def _text_or_unknown(prefix: bytes) -> Unreadable:
     if re.match(rb"P[1-7]\s", prefix) or re.match(rb"P[Ff]\s", prefix):
-        return (
+        return Unreadable(
             f"is a PNM or PFM picture, which is not read; {_TO_PNG}, or to EXR if it holds floats"
         )
     start = prefix.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if b"<svg" in start[:2048]:
-        return (
+        return Unreadable(
             f"is an SVG drawing, which is not read; {_TO_PNG}, e.g. with `rsvg-convert -o OUT.png`"
         )
     if start.startswith((b"<!doctype html", b"<html")):
-        return "is a web page, not a picture; download the picture itself"
+        return Unreadable("is a web page, not a picture; download the picture itself")
     if _is_text(prefix):
-        return f"is text, not a picture; {READ_FORMATS} are read"
-    return f"is no picture that is known here; {READ_FORMATS} are read"
+        return Unknown(f"is text, not a picture; {READ_FORMATS} are read")
+    return Unknown(f"is no picture that is known here; {READ_FORMATS} are read")
 
 
 def _is_text(prefix: bytes) -> bool:

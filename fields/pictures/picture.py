@@ -74,3 +74,7 @@ class Decoded(NamedTuple):
 
 class Unreadable(Exception):
     """Why a file cannot be read: a clause that goes after the file's name in a message."""
+
+
+class Unknown(Unreadable):
+    """The file is of no kind that is known; the clause ends in those that are."""

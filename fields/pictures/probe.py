@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 from fields.errors import FieldsError
 from fields.pictures import exr, kinds, radiance, sizes, tiff
 from fields.pictures.naming import plain, shown
-from fields.pictures.picture import Unreadable
+from fields.pictures.picture import Unknown, Unreadable
 
 MAX_MEGAPIXELS = 200.0
 """The largest picture that is decoded, unless the caller or the environment says otherwise."""
@@ -35,9 +35,10 @@ class Probe(NamedTuple):
     height: int
 
 
-def probe(path, *, max_megapixels: float | None = None) -> Probe:
+def probe(path, *, max_megapixels: float | None = None, others: str = "") -> Probe:
     """Kind and size of a picture file, from its content; nothing is decoded.
 
+    `others` is said of a file of no known kind behind what pictures are read.
     Raises FieldsError if it cannot be opened, is no picture, has no pixels or too many of them:
     more than `max_megapixels`, by default $FIELDS_MAX_MEGAPIXELS or 200.
     """
@@ -45,7 +46,13 @@ def probe(path, *, max_megapixels: float | None = None) -> Probe:
         try:
             return probe_open(file, max_megapixels)
         except Unreadable as reason:
-            raise FieldsError(f"{shown(path)} {plain(str(reason))}") from None
+            raise refused(path, reason, others) from None
+
+
+def refused(path, reason: Unreadable, others: str = "") -> FieldsError:
+    """The line for a file that cannot be read; `others` as of `probe`."""
+    more = f"; {others}" if others and isinstance(reason, Unknown) else ""
+    return FieldsError(f"{shown(path)} {plain(str(reason))}{more}")
 
 
 def open_file(path, what: str = "picture") -> BinaryIO:

@@ -12,10 +12,10 @@ import numpy as np
 from fields.errors import FieldsError
 from fields.pictures import exr, png, radiance, tiff, with_pillow
 from fields.pictures.damage import damage
-from fields.pictures.naming import likely_path, plain, shown, stem
+from fields.pictures.naming import likely_path, shown, stem
 from fields.pictures.orientation import upright
 from fields.pictures.picture import DTYPES, Decoded, Picture, Unreadable
-from fields.pictures.probe import open_file, probe_open
+from fields.pictures.probe import open_file, probe_open, refused
 from fields.pictures.samples import SAMPLES, likely_sample, sample_path
 from fields.pictures.silence import quiet_libraries
 
@@ -26,7 +26,7 @@ _BAND_VALUES = 1 << 20
 Item = TypeVar("Item")
 
 
-def read_picture(source, *, max_megapixels: float | None = None) -> Picture:
+def read_picture(source, *, max_megapixels: float | None = None, others: str = "") -> Picture:
     """Read a picture: PNG, JPEG, WebP, TIFF, BMP, GIF (first frame), EXR or Radiance HDR.
 
     Args:
@@ -34,6 +34,7 @@ def read_picture(source, *, max_megapixels: float | None = None) -> Picture:
             format is found from the content, not from the suffix.
         max_megapixels: the largest size that is decoded, checked against the header; by default
             $FIELDS_MAX_MEGAPIXELS or 200.
+        others: is said of a file of no known kind behind what pictures are read.
 
     Returns a `Picture`: upright, palette and CMYK turned into RGB, 16 bits and floats kept.
     Raises FieldsError, one line that names the file, for whatever cannot be read: no such file, no
@@ -42,7 +43,7 @@ def read_picture(source, *, max_megapixels: float | None = None) -> Picture:
     path = find_source(source)
     # Quiet first: in a process without stderr the picture itself may be opened as descriptor 2.
     with quiet_libraries():
-        picture, orientation = _read(path, max_megapixels)
+        picture, orientation = _read(path, max_megapixels, others=others)
     return replace(picture, pixels=upright(picture.pixels, orientation))
 
 
@@ -69,7 +70,11 @@ def read_together(
 
 
 def _read(
-    path: Path, max_megapixels: float | None, formats: Container[str] | None = None
+    path: Path,
+    max_megapixels: float | None,
+    formats: Container[str] | None = None,
+    *,
+    others: str = "",
 ) -> tuple[Picture, int]:
     """A picture as stored, and its orientation (see `upright`). Libraries must be quiet."""
     with open_file(path) as file:
@@ -82,7 +87,7 @@ def _read(
         except (FieldsError, KeyboardInterrupt):
             raise
         except Unreadable as reason:
-            raise FieldsError(f"{shown(path)} {plain(str(reason))}") from None
+            raise refused(path, reason, others) from None
         except MemoryError:
             raise FieldsError(
                 f"{shown(path)} does not fit in memory; make it smaller first"

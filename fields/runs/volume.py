@@ -13,7 +13,7 @@ from fields import folder
 from fields.errors import FieldsError, NoSurface
 from fields.pictures import png
 from fields.pictures.naming import shown
-from fields.render import bands, device_of
+from fields.render import Size, bands, device_of, enlarged
 from fields.runs.run import Run
 from fields.runs.shape import in_units
 from fields.shapes import Volume, read_volume
@@ -41,12 +41,13 @@ class VolumeRun(Run):
             raise FieldsError(f"{shown(self.path)} describes no volume") from None
 
     def render(
-        self, size: tuple[int, int] | None = None, *, axis: str = "z", at: float = 0.5
+        self, size: Size | float | None = None, *, axis: str = "z", at: float = 0.5
     ) -> np.ndarray:
         """A slice across an axis, as a grey picture.
 
         Args:
-            size: (width, height) in pixels; by default a pixel for each voxel.
+            size: (width, height) in pixels, or how many for each voxel along an axis; by default
+                one.
             axis: x, y or z.
             at: where on that axis, from 0 to 1.
 
@@ -64,7 +65,11 @@ class VolumeRun(Run):
             points[:, u], points[:, v] = coords[:, 0], coords[:, 1]
             return self.field(points)
 
-        size = size or (self.shape[u], self.shape[v])
+        voxels = (self.shape[u], self.shape[v])
+        if size is None:
+            size = voxels
+        elif isinstance(size, (int, float)):
+            size = enlarged(voxels, size)
         parts = [values.numpy() for _, values in bands(_Plane(plane, self.field), size)]
         return (np.concatenate(parts)[..., :1] * 255).round().clip(0, 255).astype(np.uint8)
 

@@ -11,7 +11,9 @@ import numpy as np
 Kind = Literal["mesh", "points", "volume"]
 
 PREFIX_BYTES = 4096
-READ_FORMATS = "OBJ, PLY, STL, OFF, GLB and glTF meshes, PLY, PCD, XYZ and NPY points are read"
+_SHAPES = "OBJ, PLY, STL, OFF, GLB and glTF meshes, PLY, PCD, XYZ and NPY points"
+READ_FORMATS = f"{_SHAPES} are read"
+AS_WELL = f"so are {_SHAPES}, NPY and NPZ volumes"  # behind what pictures are read
 
 _BY_START = (
     (rb"ply\s", "ply"),

@@ -9,6 +9,10 @@ from fields.shapes.orient import make_consistent
 from fields.shapes.shape import Broken, Shape
 
 _FEW = 0.01  # of all faces or points may be dropped; more is another shape
+NO_FACES = (
+    "has no faces: it is cut short, or holds points, which are read from PLY, PCD, XYZ and NPY"
+)
+NO_VERTEX = "has a face that names a vertex which is not there; export it again"
 _FLAT = 1e-12  # area over the square of the longest edge of a face that has none
 
 
@@ -29,9 +33,9 @@ def mend(name: str, vertices: np.ndarray, faces: np.ndarray) -> Shape:
     """
     notes: list[str] = []
     if not len(faces):
-        raise Broken("has no faces; points alone are read from PLY, PCD, XYZ and NPY")
+        raise Broken(NO_FACES)
     if faces.min() < 0 or faces.max() >= len(vertices):
-        raise Broken(f"has a face that names vertex {faces.max()} of {len(vertices)}; export again")
+        raise Broken(NO_VERTEX)
     faces = _without_bad_vertices(vertices, faces, notes)
     vertices, faces = _welded(vertices, faces)
     faces = _without_twice_named(faces, notes)

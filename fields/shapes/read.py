@@ -15,11 +15,12 @@ from fields.shapes.colours import of_parts
 from fields.shapes.formats import PREFIX_BYTES, READ_FORMATS, find_format, is_pointer
 from fields.shapes.gltf_textures import laid
 from fields.shapes.materials import Materials
-from fields.shapes.mend import mend, mend_points
+from fields.shapes.mend import NO_FACES, NO_VERTEX, mend, mend_points
 from fields.shapes.shape import Broken, Shape
 
 _POINTS = {"npy": points.read_npy, "xyz": points.read_xyz, "pcd": points.read_pcd}
 _GLTF = ("glb", "gltf")
+_UNPARSED = "is damaged: what it holds cannot be parsed; copy or download it again"
 
 
 class Placed(NamedTuple):
@@ -68,12 +69,15 @@ def read_shape(path) -> Shape:
             if isinstance(error, FileNotFoundError):  # a glTF's buffers lie beside it
                 missing = shown(error.filename or "another file")
                 raise FieldsError(f"{name} needs {missing}, which is not there") from None
-            raise FieldsError(
-                f"{name} is damaged: what it holds cannot be parsed; copy or download it again"
-            ) from None
+            # As NumPy and trimesh say it of the vertices, which alone are numbered in a file.
+            outside = any(words in str(error) for words in ("out of bounds", "index outside"))
+            raise FieldsError(f"{name} {NO_VERTEX if outside else _UNPARSED}") from None
 
 
 def _read(file: BinaryIO, path) -> Shape:
+    if not file.read(1):
+        raise Broken("is empty (0 bytes); copy or download it again")
+    file.seek(0)
     format_ = find_format(path)
     if format_ is None or format_ == "npz":
         raise Broken(_not_a_shape(file, path))
@@ -97,8 +101,6 @@ def upright(vertices: np.ndarray) -> np.ndarray:
 def _not_a_shape(file: BinaryIO, path) -> str:
     if is_pointer(path):
         return "is a Git LFS pointer, not the mesh; run `git lfs pull`"
-    if not file.read(1):
-        return "is empty (0 bytes); copy or download it again"
     return f"is no shape that is known here; {READ_FORMATS}"
 
 
@@ -138,7 +140,7 @@ def _joined(name: str, loaded: list[Placed], materials: Materials) -> Shape:
     """All meshes as one; raises Broken if there is no face."""
     meshes = [placed for placed in loaded if len(placed.faces())]
     if not meshes:
-        raise Broken("has no faces; points alone are read from PLY, PCD, XYZ and NPY")
+        raise Broken(NO_FACES)
     vertices = [mesh.vertices() for mesh in meshes]
     starts = np.cumsum([0, *map(len, vertices[:-1])])
     faces = [mesh.faces() for mesh in meshes]
