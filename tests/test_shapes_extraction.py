@@ -50,6 +50,18 @@ def test_coarse_to_fine_loses_nothing(field, resolution):
     assert is_watertight(faces)
 
 
+def test_the_surface_is_followed_where_the_field_is_steeper_than_measured():
+    def steep(coords):  # 40 times in a corner, as around a jump of the sign
+        x, y, z = (coords - 0.5 - 0.4 / 3**0.5).unbind(1)
+        patch = torch.maximum(torch.maximum(x.abs(), y.abs()), z.abs()) < 0.04
+        return sphere(0.4)(coords) * torch.where(patch, 40.0, 1.0)
+
+    vertices, faces = extract(steep, 96, gradient_bound=1.0)
+    assert is_watertight(faces)
+    whole = extract(steep, 96, gradient_bound=1.0, is_distance=False)
+    assert len(faces) == len(whole[1]) and volume(vertices, faces) == pytest.approx(volume(*whole))
+
+
 def test_vertices_lie_on_the_surface_and_faces_look_outward():
     vertices, faces = extract(sphere(0.4), 100)
     assert np.abs(np.linalg.norm(vertices - 0.5, axis=1) - 0.4).max() < 1e-6

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fields.errors import FieldsError, NoSurface
 from fields.shapes.asking import Asking
+from fields.shapes.edges import find_edges
 from fields.shapes.march import Marched, march
 from fields.shapes.polish import polish
 from fields.shapes.refine import SIDE, refine, slope_bound
@@ -18,6 +19,9 @@ SLAB = 64  # cells along x that are in memory at once
 # large as all its faces crosses about 9. The mesh of a field that has learned little would take
 # minutes.
 _MOST_CROSSINGS = 40
+
+# How many cells of `refine` further the surface is followed where it leaves them, time after time.
+_REACHES = (1, 2, 4)
 
 Values = Callable[[Tensor], Tensor]
 
@@ -40,8 +44,9 @@ def extract(
         level: of the surface, in the field's values.
         is_distance: the field's slope is bounded: cells are refined where |f - level| at their
             centre is less than the bound times half their diagonal; others cannot hold the
-            surface. A field that is no distance, such as an occupancy, is evaluated everywhere, and
-            so is one so rough that nearly all cells are left.
+            surface. Where the field is steeper than that somewhere and the mesh ends, cells beyond
+            are added. A field that is no distance, such as an occupancy, is evaluated everywhere,
+            and so is one so rough that nearly all cells are left.
         gradient_bound: of |df / dx|; measured at random places by default, see `slope_bound`.
         cancel: [1]; Cancelled is raised once it is not zero.
 
@@ -60,6 +65,37 @@ def extract(
     if is_distance:
         bound = max(1.0, bound)
         cells = refine(field, resolution, bound)
+    vertices, faces = _marched(field, resolution, bound, cells)
+    for reach in _REACHES:
+        if cells is None or not len(faces):
+            break
+        more = _beside_open_edges(vertices, faces, cells, reach, resolution)
+        if len(more) == len(cells):
+            break
+        cells = more
+        vertices, faces = _marched(field, resolution, bound, cells)
+    low, high = field.seen
+    if not (len(faces) and low < level <= high):
+        raise NoSurface(
+            f"there is no surface at level {level:g}: the field goes from {low:.3g} to {high:.3g}",
+            low,
+            high,
+        )
+    return polish(field, vertices / resolution, 1 / resolution), faces
+
+
+def check_resolution(resolution: int) -> None:
+    """FieldsError unless it is from MIN_RESOLUTION to MAX_RESOLUTION."""
+    if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
+        raise FieldsError(
+            f"--resolution must be from {MIN_RESOLUTION} to {MAX_RESOLUTION}, got {resolution}"
+        )
+
+
+def _marched(
+    field: Asking, resolution: int, bound: float, cells: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices [V, 3] in grid cells and faces [F, 3] of the surface in `cells`, by default all."""
     marched = Marched()
     crossings = 0
     size = resolution + 1
@@ -81,23 +117,25 @@ def extract(
             )
         march(slab, start, resolution, bound / resolution, active, marched)
         last = slab[-1].copy()
-    vertices, faces = marched.welded()
-    low, high = field.seen
-    if not (len(faces) and low < level <= high):
-        raise NoSurface(
-            f"there is no surface at level {level:g}: the field goes from {low:.3g} to {high:.3g}",
-            low,
-            high,
-        )
-    return polish(field, vertices / resolution, 1 / resolution), faces
+    return marched.welded()
 
 
-def check_resolution(resolution: int) -> None:
-    """FieldsError unless it is from MIN_RESOLUTION to MAX_RESOLUTION."""
-    if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
-        raise FieldsError(
-            f"--resolution must be from {MIN_RESOLUTION} to {MAX_RESOLUTION}, got {resolution}"
-        )
+def _beside_open_edges(
+    vertices: np.ndarray, faces: np.ndarray, cells: np.ndarray, reach: int, resolution: int
+) -> np.ndarray:
+    """`cells` [M, 3], `SIDE` wide, and those up to `reach` of them from an open edge of the mesh:
+    there the surface goes on into one that was left out."""
+    edges = find_edges(faces)
+    alone = edges.halves[edges.starts[edges.counts == 1]]
+    if not len(alone):
+        return cells
+    ends = faces.reshape(-1)[alone], np.roll(faces, -1, axis=1).reshape(-1)[alone]
+    middle = (vertices[ends[0]] + vertices[ends[1]]) / 2
+    around = np.array(list(np.ndindex((2 * reach + 1,) * 3))) - reach
+    more = (middle // SIDE).astype(cells.dtype)[:, None] + around.astype(cells.dtype)
+    more = more.reshape(-1, 3)
+    more = more[((more >= 0) & (more * SIDE < resolution)).all(1)]
+    return np.unique(np.concatenate([cells, more]), axis=0)
 
 
 def _active(cells: np.ndarray, start: int, count: int, resolution: int) -> np.ndarray:
