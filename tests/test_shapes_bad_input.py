@@ -5,7 +5,7 @@ import pytest
 from shape_files import line_for, off, sphere
 
 from fields.errors import FieldsError
-from fields.shapes import read_volume
+from fields.shapes import find_kind, read_volume
 
 BALL = sphere()
 
@@ -69,6 +69,66 @@ def test_a_face_that_names_no_vertex(tmp_path):
     head += "property float z\nelement face 1\nproperty list uchar int vertex_indices\nend_header\n"
     path.write_text(f"{head}0 0 0\n1 0 0\n0 1 0\n3 0 1 7\n")
     assert line_for(path) == f"{path} {why}"
+
+
+def test_vertices_of_an_obj_are_numbered_from_1(tmp_path):
+    path = tmp_path / "b.obj"
+    for face in ("f 0 1 2", "f 1 2 0", "f 0/1 1/1 2/1", "f 1 2 0\nf 1 2 3"):
+        path.write_text(f"v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\n{face}\n")
+        assert "has a face that names vertex 0, and its first is 1" in line_for(path), face
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "lines", "there"),
+    [
+        ("a.off", {}, 40, "320 faces, and 280 are there"),
+        ("a.off", {}, 400, "320 faces, and 0 are there"),
+        ("a.ply", {"encoding": "ascii"}, 40, "320 faces, and 280 are there"),
+        ("a.ply", {"encoding": "ascii"}, 400, "162 vertices, and 82 are there"),
+    ],
+)
+def test_a_text_that_is_cut_between_its_lines(tmp_path, name, options, lines, there):
+    import trimesh
+
+    path = tmp_path / name
+    trimesh.Trimesh(*BALL, process=False).export(path, **options)
+    whole = path.read_bytes()
+    path.write_bytes(b"\n".join(whole.splitlines()[:-lines]))
+    line = line_for(path)
+    assert f"is cut short: its header promises {there}" in line
+    path.write_bytes(whole.rstrip().rpartition(b" ")[0])  # within the last line
+    assert "320 faces, and 319 are there" in line_for(path)
+
+
+def test_an_stl_that_is_cut_short_or_none(tmp_path):
+    import trimesh
+
+    path = tmp_path / "a.stl"
+    ball = trimesh.Trimesh(*BALL, process=False)
+    ball.export(path)
+    whole = path.read_bytes()
+    for content, why in [
+        (whole[:-77], "is cut short: its header promises 320 faces, and 318 are there"),
+        (whole[:60], "is no STL, or cut short: it ends before its first face"),
+        (whole + b"abc", "is damaged: it goes on behind its 320 faces"),
+        (b"no mesh, but text " * 9, "is no STL: it has text, but no facets"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+    ]:
+        path.write_bytes(content)
+        assert why in line_for(path)
+    ball.export(path, file_type="stl_ascii")
+    path.write_bytes(path.read_bytes()[:-400])
+    assert "is cut short: its last line must begin with endsolid" in line_for(path)
+
+
+def test_a_text_that_is_called_npy(tmp_path):
+    path = tmp_path / "a.npy"
+    path.write_text("1 2 3\n4 5 6\n")
+    why = f"{path} is no NPY file: it does not begin as one; write it with numpy.save"
+    assert line_for(path) == why and find_kind(path) == "points"
+    with pytest.raises(FieldsError) as error:
+        read_volume(path)
+    assert str(error.value) == why
 
 
 def test_nan_vertices_are_refused_when_they_are_many(tmp_path):

@@ -4,7 +4,7 @@ import os
 import re
 import struct
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -15,15 +15,17 @@ _SHAPES = "OBJ, PLY, STL, OFF, GLB and glTF meshes, PLY, PCD, XYZ and NPY points
 READ_FORMATS = f"{_SHAPES} are read"
 AS_WELL = f"so are {_SHAPES}, NPY and NPZ volumes"  # behind what pictures are read
 
+NO_NPY = "is no NPY file: it does not begin as one; write it with numpy.save"
+_NPY = b"\x93NUMPY"
 _BY_START = (
     (rb"ply\s", "ply"),
     (rb"glTF", "glb"),
     (rb"(#.*\n)*\s*(C|N|CN|ST)?OFF(\s|\d)", "off"),
     (rb"# \.PCD", "pcd"),
     (rb"(#.*\n)*VERSION \.?0?\.7\s", "pcd"),
-    (rb"\x93NUMPY", "npy"),
+    (re.escape(_NPY), "npy"),
 )
-_SUFFIXES = ("obj", "stl", "gltf", "xyz", "npz")
+_SUFFIXES = ("obj", "stl", "gltf", "xyz", "npy", "npz")
 _LFS = b"version https://git-lfs"
 
 
@@ -62,7 +64,7 @@ def find_kind(path) -> Kind | None:
         if name == "ply":
             return "mesh" if _ply_faces(path) else "points"
         if name == "npy":
-            return "points" if len(_npy_shape(path)) == 2 else "volume"
+            return "points" if _npy_axes(path) == 2 else "volume"
     except (OSError, ValueError):
         return None
     if name in ("pcd", "xyz"):
@@ -86,9 +88,22 @@ def _ply_faces(path) -> int:
     return int(found[1]) if found else 0
 
 
-def _npy_shape(path) -> tuple[int, ...]:
-    """The shape in the header of an NPY."""
+def _npy_axes(path) -> int:
+    """How many axes the array of an NPY has, by its header; 2 where that is none, as the reader of
+    points then says."""
     with open(path, "rb") as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0
-        return (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(file)[0]
+        try:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0
+            shape = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(file)[0]
+        except ValueError:
+            return 2
+    return len(shape)
+
+
+def is_npy(file: BinaryIO) -> bool:
+    """Whether a file begins as an NPY does; it is left at its start."""
+    file.seek(0)
+    start = file.read(len(_NPY))
+    file.seek(0)
+    return start == _NPY

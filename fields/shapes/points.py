@@ -5,6 +5,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from fields.shapes.formats import NO_NPY, is_npy
 from fields.shapes.shape import Broken
 from fields.shapes.with_open3d import open3d_for
 
@@ -19,6 +20,8 @@ class Cloud(NamedTuple):
 
 def read_npy(file: BinaryIO, path) -> Cloud:
     """An array [N, 3 or 6]."""
+    if not is_npy(file):
+        raise Broken(NO_NPY)
     try:
         array = np.load(file, allow_pickle=False)
     except ValueError as error:

@@ -17,6 +17,7 @@ from fields.shapes.gltf_textures import laid
 from fields.shapes.materials import Materials
 from fields.shapes.mend import NO_FACES, NO_VERTEX, mend, mend_points
 from fields.shapes.shape import Broken, Shape
+from fields.shapes.whole import require_whole
 
 _POINTS = {"npy": points.read_npy, "xyz": points.read_xyz, "pcd": points.read_pcd}
 _GLTF = ("glb", "gltf")
@@ -78,11 +79,14 @@ def _read(file: BinaryIO, path) -> Shape:
     if not file.read(1):
         raise Broken("is empty (0 bytes); copy or download it again")
     file.seek(0)
+    if is_pointer(path):
+        raise Broken("is a Git LFS pointer, not the mesh; run `git lfs pull`")
     format_ = find_format(path)
     if format_ is None or format_ == "npz":
-        raise Broken(_not_a_shape(file, path))
+        raise Broken(f"is no shape that is known here; {READ_FORMATS}")
     if format_ in _POINTS:
         return mend_points(stem(path), *_POINTS[format_](file, path))
+    require_whole(file, format_)
     beside = Beside(path)
     loaded = _with_trimesh(file, beside, format_)
     if format_ == "ply" and not any(len(placed.faces()) for placed in loaded):
@@ -96,12 +100,6 @@ def _read(file: BinaryIO, path) -> Shape:
 def upright(vertices: np.ndarray) -> np.ndarray:
     """Vertices [V, 3] of a world whose Y axis points up, in one whose Z axis does."""
     return np.stack([vertices[:, 0], -vertices[:, 2], vertices[:, 1]], axis=1)
-
-
-def _not_a_shape(file: BinaryIO, path) -> str:
-    if is_pointer(path):
-        return "is a Git LFS pointer, not the mesh; run `git lfs pull`"
-    return f"is no shape that is known here; {READ_FORMATS}"
 
 
 def _with_trimesh(file: BinaryIO, beside: Any, format_: str) -> list[Placed]:

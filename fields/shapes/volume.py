@@ -8,7 +8,7 @@ import numpy as np
 from fields.errors import FieldsError
 from fields.pictures.naming import plain, shown, stem
 from fields.pictures.probe import open_file
-from fields.shapes.formats import find_format
+from fields.shapes.formats import NO_NPY, find_format, is_npy
 
 MAX_VALUES = 1 << 30
 
@@ -40,6 +40,8 @@ def read_volume(path) -> Volume:
         with open_file(path, "volume") as file:
             if find_format(path) not in ("npy", "npz"):
                 raise FieldsError(f"{name} is no volume; NumPy arrays in .npy and .npz are read")
+            if find_format(path) == "npy" and not is_npy(file):
+                raise FieldsError(f"{name} {NO_NPY}")
             loaded = np.load(file, allow_pickle=False)
             array = loaded if isinstance(loaded, np.ndarray) else _only_volume(loaded, name)
     except FieldsError:

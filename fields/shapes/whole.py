@@ -1,0 +1,77 @@
+"""Refuses files that are cut short where their parser would take what is left for all."""
+
+import re
+from typing import BinaryIO
+
+from fields.shapes.shape import Broken
+
+_AGAIN = "copy or download it again"
+_STL_HEAD, _STL_FACE = 84, 50  # bytes
+
+
+def require_whole(file: BinaryIO, format_: str) -> None:
+    """Broken, with what the header promises and what is there. An OBJ promises nothing, but its
+    vertices are numbered from 1. The file is left at its start."""
+    check = {"off": _off, "ply": _ply, "stl": _stl, "obj": _obj}.get(format_)
+    if check is not None:
+        file.seek(0)
+        check(file.read())
+    file.seek(0)
+
+
+def _off(content: bytes) -> None:
+    body = re.sub(rb"#[^\n]*", b"", content).partition(b"OFF")[2]
+    lines = [line for line in body.splitlines() if line.strip()]
+    vertices, faces = (int(count) for count in lines[0].split()[:2])
+    found = lines[1 + vertices :]
+    _require(_faces(found[:faces]), faces, "faces")
+
+
+def _ply(content: bytes) -> None:
+    head, _, body = content.partition(b"end_header")
+    if b"format ascii" not in head:
+        return  # trimesh compares the length itself
+    lines = [line for line in body.splitlines() if line.strip()]
+    before = 0
+    for name, count in re.findall(rb"^element\s+(\w+)\s+(\d+)", head, re.MULTILINE):
+        found = lines[before : before + int(count)]
+        there = _faces(found) if name == b"face" else len(found)
+        _require(there, int(count), {b"vertex": "vertices", b"face": "faces"}.get(name, "lines"))
+        before += int(count)
+
+
+def _stl(content: bytes) -> None:
+    start = content[:4096].lstrip().lower()
+    if start.startswith(b"solid") and (b"facet" in start or b"endsolid" in start):
+        if b"endsolid" not in content[-4096:].lower():
+            raise Broken(f"is cut short: its last line must begin with endsolid; {_AGAIN}")
+        return
+    if len(content) < _STL_HEAD:
+        raise Broken(f"is no STL, or cut short: it ends before its first face; {_AGAIN}")
+    promised = int.from_bytes(content[80:_STL_HEAD], "little")
+    if start.startswith(b"solid") or b"\0" not in content:
+        raise Broken(f"is no STL: it has text, but no facets; {_AGAIN}")
+    _require((len(content) - _STL_HEAD) // _STL_FACE, promised, "faces")
+    if len(content) > _STL_HEAD + _STL_FACE * promised:
+        raise Broken(
+            f"is damaged: behind the {promised:,} faces of its header it goes on; {_AGAIN}"
+        )
+
+
+def _obj(content: bytes) -> None:
+    if re.search(rb"^f(?=[ \t])[^\n]*?[ \t]0(?:[/\s]|\Z)", content, re.MULTILINE):
+        raise Broken("has a face that names vertex 0, and its first is 1; export it again")
+
+
+def _faces(lines: list[bytes]) -> int:
+    """How many of these are whole: the last may lack some of the corners that it counts."""
+    last = lines[-1].split() if lines else []
+    return len(lines) - bool(last and len(last) <= int(last[0]))
+
+
+def _require(there: int, promised: int, what: str) -> None:
+    if there < promised:
+        raise Broken(
+            f"is cut short: its header promises {promised:,} {what}, and {there:,} are there; "
+            f"{_AGAIN}"
+        )
