@@ -10,12 +10,13 @@ from fields.configs import ShapeOptions
 from fields.errors import FieldsError, flag
 from fields.pictures import SAMPLES, Picture, read_picture
 from fields.pictures.downscale import downscale
+from fields.pictures.naming import shown
 from fields.pictures.picture import DTYPES
 from fields.request import Request
 from fields.shapes import Shape, Volume, find_kind, read_shape, read_volume
 from fields.shapes.formats import AS_WELL
 from fields.signals.picture import PictureSignal
-from fields.signals.points import PointSignal
+from fields.signals.points import NO_NORMALS, PointSignal
 from fields.signals.shape import ShapeSignal
 from fields.signals.signal import Signal
 from fields.signals.volume import VolumeSignal
@@ -37,7 +38,10 @@ def read(source: Source) -> tuple[Thing, str]:
         return read_volume(source), name
     if kind is None:
         return read_picture(source, others=AS_WELL), name
-    return read_shape(source), name
+    shape = read_shape(source)
+    if shape.kind == "points" and shape.normals is None:
+        raise FieldsError(f"{shown(source)} {NO_NORMALS}")
+    return shape, name
 
 
 def signal_of(thing: Thing, request: Request, device: torch.device) -> Signal:

@@ -203,6 +203,8 @@ def test_json_is_all_that_is_printed(run, here):
     found = json.loads(here("eval", path, "--json", cwd=cwd).stdout)
     assert found["psnr"] == json.loads((path / "metrics.json").read_text())["psnr"]
     assert found["steps"] == 60 and found["model"] == "hashgrid"
+    assert found["eval_seconds"] > 0 and found["fit_wall_seconds"] > found["fit_seconds"] > 0
+    assert not {"seconds", "wall_seconds"} & set(found)
     held = json.loads(here("info", path, "--json", cwd=cwd).stdout)
     assert held["config"]["config"]["width"] == TINY["width"] and held["metrics"]["steps"] == 60
     assert json.loads(here("models", "--json", cwd=cwd).stdout)["models"][0]["name"]

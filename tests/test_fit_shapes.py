@@ -248,6 +248,7 @@ def test_the_commands_on_a_mesh_file(tmp_path, capsys, monkeypatch):
     status, out, _ = run_command(capsys, "info", run)
     assert status == 0 and "shape       torus (signed distance)" in out
     (tmp_path / "text.txt").write_text("Ceci n'est pas une forme")
+    (tmp_path / "bare.xyz").write_text("0 0 0\n1 0 0\n0 1 0\n0 0 1\n")
     with pytest.raises(FieldsError, match=r"is text, not a picture; .*NPY and NPZ volumes"):
         fields.fit("text.txt")
     for arguments, line in [
@@ -257,6 +258,7 @@ def test_the_commands_on_a_mesh_file(tmp_path, capsys, monkeypatch):
         (("render", run, "--shading", "gold"), "--shading must be lit, colour, normals or depth"),
         (("render", run, "--camera", "no.json"), "no.json cannot be read"),
         (("fit", "torus.obj", "--spread", "-1"), "spread must be at least"),
+        (("fit", "bare.xyz"), "bare.xyz holds points without normals, which tell no inside"),
         (("fit", "text.txt"), "EXR and Radiance HDR are read; so are OBJ, PLY, STL, OFF, GLB and"),
     ]:
         status, out, err = run_command(capsys, *arguments)

@@ -53,9 +53,7 @@ def _stl(content: bytes) -> None:
         raise Broken(f"is no STL: it has text, but no facets; {_AGAIN}")
     _require((len(content) - _STL_HEAD) // _STL_FACE, promised, "faces")
     if len(content) > _STL_HEAD + _STL_FACE * promised:
-        raise Broken(
-            f"is damaged: behind the {promised:,} faces of its header it goes on; {_AGAIN}"
-        )
+        raise Broken(f"is damaged: it goes on behind its {promised:,} faces; {_AGAIN}")
 
 
 def _obj(content: bytes) -> None:

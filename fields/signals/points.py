@@ -14,6 +14,10 @@ from fields.shapes.splats import splats
 from fields.signals.of_shape import CELLS, ShapeSource
 
 _OF_MESHES = ("sign", "surface", "near", "jitter", "truncation", "eikonal")
+NO_NORMALS = (
+    "holds points without normals, which tell no inside; add normals (MeshLab and Open3D estimate"
+    " them), or name a mesh"
+)
 
 
 class Guess:
@@ -61,10 +65,7 @@ class PointSignal(ShapeSource):
     def __init__(self, shape: Shape, options: ShapeOptions, device: torch.device):
         """Raises FieldsError for points without normals, and for options of meshes alone."""
         if shape.normals is None:
-            raise FieldsError(
-                f"{shape.name} holds points without normals, which tell no inside; add normals"
-                " (MeshLab and Open3D estimate them), or name a mesh"
-            )
+            raise FieldsError(f"{shape.name} {NO_NORMALS}")
         if options.stores not in ("auto", "sdf"):
             raise FieldsError(f"--stores {options.stores} needs a mesh; {shape.name} holds points")
         for name in _OF_MESHES:
