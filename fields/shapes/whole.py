@@ -20,10 +20,13 @@ def require_whole(file: BinaryIO, format_: str) -> None:
 
 
 def _off(content: bytes) -> None:
-    body = re.sub(rb"#[^\n]*", b"", content).partition(b"OFF")[2]
-    lines = [line for line in body.splitlines() if line.strip()]
-    vertices, faces = (int(count) for count in lines[0].split()[:2])
-    found = lines[1 + vertices :]
+    if b"#" in content:
+        content = re.sub(rb"#[^\n]*", b"", content)
+    head, _, body = content.partition(b"OFF")[2].lstrip().partition(b"\n")
+    vertices, faces = (int(count) for count in head.split()[:2])
+    if _has_lines(body, vertices + faces):
+        return
+    found = [line for line in body.splitlines() if line.strip()][vertices:]
     _require(_faces(found[:faces]), faces, "faces")
 
 
@@ -31,13 +34,23 @@ def _ply(content: bytes) -> None:
     head, _, body = content.partition(b"end_header")
     if b"format ascii" not in head:
         return  # trimesh compares the length itself
+    elements = re.findall(rb"^element\s+(\w+)\s+(\d+)", head, re.MULTILINE)
+    body = body.lstrip()
+    if _has_lines(body, sum(int(count) for _, count in elements)):
+        return
     lines = [line for line in body.splitlines() if line.strip()]
     before = 0
-    for name, count in re.findall(rb"^element\s+(\w+)\s+(\d+)", head, re.MULTILINE):
+    for name, count in elements:
         found = lines[before : before + int(count)]
         there = _faces(found) if name == b"face" else len(found)
         _require(there, int(count), {b"vertex": "vertices", b"face": "faces"}.get(name, "lines"))
         before += int(count)
+
+
+def _has_lines(body: bytes, count: int) -> bool:
+    """More than so many, or just as many and the last one is at its end: all are there then. Large
+    files are not split."""
+    return body.count(b"\n") >= count
 
 
 def _stl(content: bytes) -> None:
