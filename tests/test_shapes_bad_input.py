@@ -96,6 +96,9 @@ def test_a_text_that_is_cut_between_its_lines(tmp_path, name, options, lines, th
     path.write_bytes(b"\n".join(whole.splitlines()[:-lines]))
     line = line_for(path)
     assert f"is cut short: its header promises {there}" in line
+    spaced = b"\n \n".join(whole.splitlines()[:-lines])  # more lines than the whole had
+    path.write_bytes(spaced + 400 * b"\n")
+    assert f"is cut short: its header promises {there}" in line_for(path)
     path.write_bytes(whole.rstrip().rpartition(b" ")[0])  # within the last line
     assert "320 faces, and 319 are there" in line_for(path)
 

@@ -6,7 +6,7 @@ import torch
 from shape_files import volume
 
 from fields.errors import Cancelled, FieldsError
-from fields.shapes.edges import find_edges
+from fields.shapes.edges import find_edges, is_closed
 from fields.shapes.extract import extract
 from fields.shapes.polish import field_normals
 
@@ -48,6 +48,14 @@ def test_coarse_to_fine_loses_nothing(field, resolution):
     everywhere = extract(field, resolution, is_distance=False, gradient_bound=1.25)
     assert np.array_equal(faces, everywhere[1]) and np.allclose(vertices, everywhere[0])
     assert is_watertight(faces)
+
+
+def test_the_sum_of_hashes_tells_open_meshes():
+    _, faces = extract(sphere(0.4), 24)
+    turned = faces.copy()
+    turned[7] = turned[7, ::-1]
+    for some in (faces, faces[1:], faces[:-1], turned, np.vstack([faces, faces[:1]]), faces[:1]):
+        assert is_closed(some) == find_edges(some).is_closed == (some is faces)
 
 
 def test_the_surface_is_followed_where_the_field_is_steeper_than_measured():

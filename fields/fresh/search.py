@@ -89,11 +89,9 @@ class Search:
         if self.reason:
             return f"FreSh: {self.setting} {self.chosen:g}, as usual: {self.reason}"
         usual = self.distance(self.usual)
-        beside = (
-            ""
-            if usual is None or self.chosen == self.usual
-            else f" ({usual:.1f} with the usual {self.usual:g})"
-        )
+        beside = ""
+        if usual is not None and self.chosen != self.usual:
+            beside = f" ({usual:.1f} with the usual {self.usual:g})"
         return (
             f"FreSh: {self.setting} {self.chosen:g} of {min(self.candidates):g} to"
             f" {max(self.candidates):g}: its spectrum is {self.distance(self.chosen):.1f} bins from"

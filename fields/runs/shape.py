@@ -184,12 +184,16 @@ class ShapeRun(Run):
             cancel=cancel,
         )
 
+    @functools.cached_property
+    def _leaps(self) -> tracing.Values | None:
+        """Of an occupancy: asked once, for all pictures of an orbit."""
+        with torch.inference_mode():
+            return leaps_of(self.values, device_of(self.field))
+
     def tracer(self) -> tracing.Tracer:
         """How its field is walked through."""
         if self.stores == "occupancy":
-            with torch.inference_mode():
-                leaps = leaps_of(self.values, device_of(self.field))
-            return tracing.Tracer(self.values, bound=None, least=1 / 384, leaps=leaps)
+            return tracing.Tracer(self.values, bound=None, least=1 / 384, leaps=self._leaps)
         if self.stores == "udf":
             return tracing.Tracer(self.values, near=1.5e-3, least=5e-4, back=6e-3)
         return tracing.Tracer(self.values)

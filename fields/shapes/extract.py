@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fields.errors import FieldsError, NoSurface
 from fields.shapes.asking import Asking
-from fields.shapes.edges import find_edges
+from fields.shapes.edges import find_edges, is_closed
 from fields.shapes.march import Marched, march
 from fields.shapes.polish import polish
 from fields.shapes.refine import SIDE, refine, slope_bound
@@ -67,7 +67,7 @@ def extract(
         cells = refine(field, resolution, bound)
     vertices, faces = _marched(field, resolution, bound, cells)
     for reach in _REACHES:
-        if cells is None or not len(faces):
+        if cells is None or not len(faces) or is_closed(faces):
             break
         more = _beside_open_edges(vertices, faces, cells, reach, resolution)
         if len(more) == len(cells):
@@ -131,9 +131,9 @@ def _beside_open_edges(
         return cells
     ends = faces.reshape(-1)[alone], np.roll(faces, -1, axis=1).reshape(-1)[alone]
     middle = (vertices[ends[0]] + vertices[ends[1]]) / 2
-    around = np.array(list(np.ndindex((2 * reach + 1,) * 3))) - reach
-    more = (middle // SIDE).astype(cells.dtype)[:, None] + around.astype(cells.dtype)
-    more = more.reshape(-1, 3)
+    near = np.unique((middle // SIDE).astype(cells.dtype), axis=0)
+    around = np.array(list(np.ndindex((2 * reach + 1,) * 3)), cells.dtype) - reach
+    more = (near[:, None] + around).reshape(-1, 3)
     more = more[((more >= 0) & (more * SIDE < resolution)).all(1)]
     return np.unique(np.concatenate([cells, more]), axis=0)
 

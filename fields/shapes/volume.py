@@ -38,9 +38,10 @@ def read_volume(path) -> Volume:
     name = shown(path)
     try:
         with open_file(path, "volume") as file:
-            if find_format(path) not in ("npy", "npz"):
+            format_ = find_format(path)
+            if format_ not in ("npy", "npz"):
                 raise FieldsError(f"{name} is no volume; NumPy arrays in .npy and .npz are read")
-            if find_format(path) == "npy" and not is_npy(file):
+            if format_ == "npy" and not is_npy(file):
                 raise FieldsError(f"{name} {NO_NPY}")
             loaded = np.load(file, allow_pickle=False)
             array = loaded if isinstance(loaded, np.ndarray) else _only_volume(loaded, name)

@@ -7,6 +7,8 @@ from fields.shapes.shape import Broken
 
 _AGAIN = "copy or download it again"
 _STL_HEAD, _STL_FACE = 84, 50  # bytes
+_BLANK = re.compile(rb"\n[ \t\r]*\n")
+_ZERO = re.compile(rb"[ \t]0(?:[/\s]|\Z)")
 
 
 def require_whole(file: BinaryIO, format_: str) -> None:
@@ -24,7 +26,7 @@ def _off(content: bytes) -> None:
         content = re.sub(rb"#[^\n]*", b"", content)
     head, _, body = content.partition(b"OFF")[2].lstrip().partition(b"\n")
     vertices, faces = (int(count) for count in head.split()[:2])
-    if _has_lines(body, vertices + faces):
+    if _are_there(body.lstrip(), vertices + faces):
         return
     found = [line for line in body.splitlines() if line.strip()][vertices:]
     _require(_faces(found[:faces]), faces, "faces")
@@ -35,8 +37,7 @@ def _ply(content: bytes) -> None:
     if b"format ascii" not in head:
         return  # trimesh compares the length itself
     elements = re.findall(rb"^element\s+(\w+)\s+(\d+)", head, re.MULTILINE)
-    body = body.lstrip()
-    if _has_lines(body, sum(int(count) for _, count in elements)):
+    if _are_there(body.lstrip(), sum(int(count) for _, count in elements)):
         return
     lines = [line for line in body.splitlines() if line.strip()]
     before = 0
@@ -47,10 +48,10 @@ def _ply(content: bytes) -> None:
         before += int(count)
 
 
-def _has_lines(body: bytes, count: int) -> bool:
-    """More than so many, or just as many and the last one is at its end: all are there then. Large
-    files are not split."""
-    return body.count(b"\n") >= count
+def _are_there(body: bytes, count: int) -> bool:
+    """So many lines, each to its end and none of them blank: told without splitting, which takes
+    gigabytes for a large scan. What is not told so is split and counted."""
+    return body.count(b"\n") >= count and not _BLANK.search(body)
 
 
 def _stl(content: bytes) -> None:
@@ -70,8 +71,11 @@ def _stl(content: bytes) -> None:
 
 
 def _obj(content: bytes) -> None:
-    if re.search(rb"^f(?=[ \t])[^\n]*?[ \t]0(?:[/\s]|\Z)", content, re.MULTILINE):
-        raise Broken("has a face that names vertex 0, and its first is 1; export it again")
+    # A zero first and then its line: half the time of looking through every face.
+    for zero in _ZERO.finditer(content):
+        start = content.rfind(b"\n", 0, zero.start()) + 1
+        if content[start : start + 2] in (b"f ", b"f\t"):
+            raise Broken("has a face that names vertex 0, and its first is 1; export it again")
 
 
 def _faces(lines: list[bytes]) -> int:
