@@ -15,7 +15,7 @@ from fields.lens import STRAIGHT, Lens
 from fields.pictures.naming import shown
 
 FIELD_OF_VIEW = 35.0  # degrees, of the shorter side
-AZIMUTH = -30.0  # degrees: most shapes face what is 0, and more of them also look a little left
+AZIMUTH = -30.0  # degrees beside the front, as glTF and Blender have it
 UPS = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 
