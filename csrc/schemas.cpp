@@ -111,6 +111,10 @@ STABLE_TORCH_LIBRARY(fields, m) {
   m.def("sample_shape(" BVH
         ", int surface, int near, int uniform, int seed, int step, float jitter, float sigma, "
         "float truncation, int sign) -> (Tensor, Tensor)");
+  m.def(
+      "sample_rays(Tensor pixels, Tensor poses, Tensor intrinsics, Tensor? directions, "
+      "Tensor? cameras, Tensor? among, int count, int seed, int step, bool random, float red, "
+      "float green, float blue) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
   m.def("march_rays(Tensor origins, Tensor directions, Tensor bits, " MARCH
         ", bool jitter, int seed, int step) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
   m.def(
@@ -135,5 +139,10 @@ STABLE_TORCH_LIBRARY(fields, m) {
       ", int samples, float min_weight, float min_transmittance, int loss, bool jitter, int seed, "
       "int step, float lr_table, float lr_params, float beta1, float beta2, float eps, "
       "float weight_decay, bool touched_only) -> (Tensor, Tensor, Tensor)");
+  m.def("radiance_render(Tensor origins, Tensor directions, Tensor? times, Tensor bits, " MARCH
+        ", Tensor table, Tensor density, Tensor colour, int num_levels, int base_resolution, "
+        "float grid_growth, int log2_table_size, bool smoothstep, " RADIANCE
+        ", float min_weight, float min_transmittance, int width, Tensor? cancel) -> "
+        "(Tensor, Tensor, Tensor)");
   m.def("fma_peak(float seconds, int precision) -> float");
 }

@@ -134,3 +134,196 @@ def test_loss_and_gradients_equal_plain_torch(loss, settings):
     for actual, twins in zip(fused.gradients(), gradients, strict=True):
         # A unit within rounding of zero may be on in one and off in the other.
         assert error(actual, twins) < 3e-3
+
+
+def test_a_moving_field_takes_times_as_its_fourth_coordinate():
+    field, rays = make_field(dim=4), make_rays(120)
+    times = torch.rand(120, generator=torch.Generator().manual_seed(4))
+    march, bits = ops.MarchSpec(4, 0.05), torch.full((1, 1), -1)
+    fused = Fused(field)
+    value, _, _ = fused.step(rays, bits, march, times=times, min_weight=0, min_transmittance=0)
+    expected, _, gradients = twin_step(field, rays, bits, march, times=times)
+    assert value.item() == pytest.approx(expected.item(), rel=1e-5)
+    for actual, twins in zip(fused.gradients(), gradients, strict=True):
+        assert error(actual, twins) < 3e-3
+
+
+@pytest.mark.kernel
+def test_empty_cells_and_contraction_are_marched_as_by_march_rays():
+    field = make_field()
+    origins, directions, *rest = make_rays(200)
+    rays = (origins * 0.2 + 0.4, directions, *rest)
+    cells = torch.rand(1, 16, 16, 16, generator=torch.Generator().manual_seed(1)) < 0.3
+    march = ops.MarchSpec(16, 0.02, near=0.01, far=20, growth=1 / 24, contract=True)
+    bits = bits_of(cells)
+    fused = Fused(field)
+    value, _, counts = fused.step(rays, bits, march, min_weight=0, min_transmittance=0)
+    expected, _, gradients = twin_step(field, rays, bits, march)
+    assert counts[2] == len(ops.march_rays(*rays[:2], bits, march, seed=0, step=1)[0])
+    assert value.item() == pytest.approx(expected.item(), rel=1e-5)
+    for actual, twins in zip(fused.gradients(), gradients, strict=True):
+        assert error(actual, twins) < 3e-3
+
+
+@pytest.mark.kernel
+def test_samples_of_little_weight_count_as_empty():
+    """Of the loss: what a walk that leaves them out would see."""
+    field, rays = make_field(), make_rays(200)
+    march, bits = ops.MarchSpec(4, 0.05), torch.full((1, 1), -1)
+    limit, end = 3e-2, 0.2
+    value, _, counts = Fused(field).step(rays, bits, march, min_weight=limit, min_transmittance=end)
+    origins, directions, colours, backgrounds = rays
+    coords, _, dt, index, offsets = ops.march_rays(origins, directions, bits, march, seed=0, step=1)
+    with torch.no_grad():
+        sigma, rgb = field(coords, directions[index.long()])
+    passed = torch.exp(-sigma * dt)
+    total, kept = 0.0, 0
+    for ray in range(200):
+        left, seen = 1.0, torch.zeros(3)
+        for i in range(int(offsets[ray]), int(offsets[ray + 1])):
+            weight = left * (1 - passed[i])
+            if weight < limit:
+                continue
+            kept += 1
+            seen += weight * rgb[i]
+            left *= passed[i]
+            if left < end:
+                break
+        error = (seen + left * backgrounds[ray] - colours[ray]).square().mean().item()
+        total += error / 200
+    assert value.item() == pytest.approx(total, rel=1e-4)
+    assert counts[2] == pytest.approx(kept, abs=3) and 0 < kept < counts[1] < len(coords)
+
+
+def test_rays_are_used_until_there_are_samples_enough():
+    field, rays = make_field(), make_rays(3000)
+    march, bits = ops.MarchSpec(4, 0.05), torch.full((1, 1), -1)
+    _, errors, counts = Fused(field).step(rays, bits, march, samples=10_000)
+    used = int(counts[0])
+    assert used % 256 == 0 and 0 < used < 3000 and counts[2] >= 10_000
+    assert (errors[:used] > 0).all() and not errors[used:].any()
+    _, _, fewer = Fused(field).step(rays, bits, march, samples=int(counts[2]) - 1)
+    assert fewer.tolist() == counts.tolist()
+    some = Fused(field).step([x[: used - 256] for x in rays], bits, march, samples=10_000)
+    assert some[2][0] == used - 256 and some[2][2] < 10_000
+
+
+def test_the_bits_do_not_depend_on_the_number_of_threads():
+    field, rays = make_field(), make_rays(2500)
+    march, bits = ops.MarchSpec(4, 0.05), torch.full((1, 1), -1)
+    threads, results = torch.get_num_threads(), []
+    try:
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            fused = Fused(field)
+            steps = [fused.step(rays, bits, march, samples=12_000) for _ in range(3)]
+            assert not fused.workspace.any()
+            results.append([*(t for s in steps for t in s), *(t for s in fused.states for t in s)])
+    finally:
+        torch.set_num_threads(threads)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_a_field_learns_what_eight_rays_see():
+    field, rays = make_field(), make_rays(8)
+    fused = Fused(field)
+    march, bits = ops.MarchSpec(4, 0.02), torch.full((1, 1), -1)
+    losses = [fused.step(rays, bits, march, seed=None)[0].item() for _ in range(150)]
+    assert losses[0] > 0.02 and losses[-1] < 1e-5
+
+
+def test_no_samples_change_nothing_but_moments():
+    field = make_field()
+    origins, directions, colours, backgrounds = make_rays(40)
+    fused = Fused(field)
+    value, errors, counts = fused.step(
+        (origins, -directions, colours, backgrounds), torch.zeros(1, 1).long(), ops.MarchSpec(4)
+    )
+    assert counts.tolist() == [40, 0, 0]
+    expected = (backgrounds - colours).square().mean(1)
+    torch.testing.assert_close(errors, expected)
+    assert value.item() == pytest.approx(expected.mean().item(), rel=1e-5)
+    assert torch.equal(fused.states[0][0], field.table)
+
+
+def test_a_nan_reaches_the_loss():
+    field, rays = make_field(), make_rays(64)
+    march, bits = ops.MarchSpec(4, 0.05), torch.full((1, 1), -1)
+    rays[2][5, 1] = float("nan")
+    assert Fused(field).step(rays, bits, march)[0].isnan()
+    with torch.no_grad():
+        field.density_params[3] = float("nan")
+    assert Fused(field).step(make_rays(64), bits, march)[0].isnan()
+
+
+@pytest.mark.skipif(not ops.ACTIVE.bf16, reason="these kernels have no bf16 arithmetic")
+def test_a_bf16_step_goes_the_same_way():
+    rays, march, bits = make_rays(500), ops.MarchSpec(4, 0.05), torch.full((1, 1), -1)
+    exact, rough = Fused(make_field()), Fused(make_field(precision="bf16"))
+    for _ in range(20):
+        a, b = (fused.step(rays, bits, march)[0].item() for fused in (exact, rough))
+    assert b == pytest.approx(a, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"origins": torch.zeros(9, 2)}, "origins must be"),
+        ({"colours": torch.zeros(8, 3)}, "colours must be"),
+        ({"backgrounds": torch.zeros(9, 4)}, "backgrounds must be"),
+        ({"bits": torch.zeros(1, 2).long()}, "bits must be"),
+        ({"times": torch.zeros(9)}, "table must have"),
+        ({"table": "double"}, "table"),
+        ({"density": "short"}, "density must be"),
+        ({"colour": "short"}, "colour must be"),
+        ({"workspace": torch.zeros(1, 8)}, "workspace must be"),
+        ({"samples": 0}, "samples must be"),
+        ({"step": 0}, "step must be"),
+        ({"loss": "huber"}, "loss must be"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, message):
+    field = make_field()
+    fused = Fused(field)
+    origins, directions, colours, backgrounds = make_rays(9)
+    given = {
+        "origins": origins,
+        "directions": directions,
+        "colours": colours,
+        "backgrounds": backgrounds,
+        "bits": torch.full((1, 1), -1),
+        "march": ops.MarchSpec(4),
+        "table": fused.states[0],
+        "density": fused.states[1],
+        "colour": fused.states[2],
+        "workspace": fused.workspace,
+        "step": 1,
+        "samples": 100,
+    }
+    for name, value in change.items():
+        if value == "double":
+            value = tuple(t.double() for t in given[name])
+        elif value == "short":
+            value = tuple(t[:-1] for t in given[name])
+        given[name] = value
+    with pytest.raises(ValueError, match=message):
+        ops.radiance_step(**given, spec=field.spec, lr_table=1e-2, lr_params=1e-2)
+
+
+def test_opcheck():
+    fused, march = Fused(make_field()), ops.MarchSpec(4, 0.2)
+    origins, directions, colours, backgrounds = make_rays(9)
+    spec = fused.field.spec
+    torch.library.opcheck(
+        torch.ops.fields.radiance_step.default,
+        (
+            *(origins, directions, None, colours, backgrounds, torch.full((1, 1), -1)),
+            *march.args(),
+            *(t for state in fused.states for t in state),
+            fused.workspace,
+            *spec.grid.args(),
+            *spec.args(),
+            *(100, 1e-4, 1e-3, 0, True, 0, 1, 1e-2, 1e-2, 0.9, 0.99, 1e-15, 0.0, True),
+        ),
+    )

@@ -197,12 +197,6 @@ class RadianceStep {
     return total;
   }
 
-  static void load_directions(const SampleTile& tile, const float* along, float* directions) {
-    for (int s = 0; s < kTile; ++s) {
-      for (int d = 0; d < 3; ++d) directions[d * kTile + s] = along[3 * tile.ray[s] + d];
-    }
-  }
-
   static void update_mlp(const MlpShape& shape, const float* sums, int64_t groups, size_t stride,
                          const Adam& adam, float* params, float* m, float* v) {
     Scratch<float> grad(shape.size());

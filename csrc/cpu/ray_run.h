@@ -33,6 +33,13 @@ struct SampleTile {
   int32_t ray[kTile];   // number in the run
 };
 
+// Directions [3][kTile] of a tile's rays; `along` [rays of the run][3].
+inline void load_directions(const SampleTile& tile, const float* along, float* directions) {
+  for (int s = 0; s < kTile; ++s) {
+    for (int d = 0; d < 3; ++d) directions[d * kTile + s] = along[3 * tile.ray[s] + d];
+  }
+}
+
 // Matrices [rows][kTile] of a growing number of tiles. Capacities are powers of two, so that blocks
 // of memory come back.
 class TileRows {

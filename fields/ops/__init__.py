@@ -14,8 +14,9 @@ from fields.ops.march import MarchSpec, march_rays, occupancy_update
 from fields.ops.mesh import SIGNS, Bvh, build_bvh, closest_point, sample_shape, winding_number
 from fields.ops.mlp import grid_mlp, mlp
 from fields.ops.modulation import ModulationSpec, modulate
-from fields.ops.radiance import RadianceSpec, radiance_step
+from fields.ops.radiance import RadianceSpec, radiance_render, radiance_step
 from fields.ops.rbf import RbfSpec, grid_rbf, grid_rbf_step, rbf, rbf_with_grad
+from fields.ops.sample_rays import sample_rays
 from fields.ops.specs import ACTIVATIONS, PRECISIONS, GridSpec, MlpSpec
 from fields.ops.spherical_harmonics import spherical_harmonics
 from fields.ops.training import (
@@ -65,10 +66,12 @@ __all__ = [
     "mlp_step",
     "modulate",
     "occupancy_update",
+    "radiance_render",
     "radiance_step",
     "rbf",
     "rbf_with_grad",
     "sample_pixels",
+    "sample_rays",
     "sample_shape",
     "spherical_harmonics",
     "step_workspace",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fields import extension
-from fields.ops.checks import alike, float32_state, in_range, one_of, shape
+from fields.ops.checks import alike, cancel_flag, check, float32_state, in_range, one_of, shape
 from fields.ops.hash_grid import check_grid
 from fields.ops.march import MarchSpec, check_rays
 from fields.ops.specs import PRECISIONS, GridSpec, MlpSpec
@@ -197,7 +197,78 @@ def radiance_step(
     )
 
 
+def radiance_render(
+    origins: Tensor,
+    directions: Tensor,
+    bits: Tensor,
+    march: MarchSpec,
+    table: Tensor,
+    density: Tensor,
+    colour: Tensor,
+    spec: RadianceSpec,
+    *,
+    times: Tensor | None = None,
+    min_weight: float = 1e-4,
+    min_transmittance: float = 1e-3,
+    width: int | None = None,
+    cancel: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What is seen along rays, in one op: nothing but rays and results touches memory.
+
+    Args:
+        origins, directions: [R, 3] float32, of unit length.
+        bits: [C, words], from occupancy_update.
+        march: the steps; each ray begins in the middle of its first one.
+        table, density, colour: the grid's [P, F] and the flat vectors of the two MLPs.
+        spec: shape of the field.
+        times, min_weight, min_transmittance: as radiance_step.
+        width: of a picture whose rays these are, row by row; they are then taken in squares, which
+            is faster.
+        cancel: uint8 [1] on the CPU; once another thread sets it, RuntimeError("cancelled") is
+            raised.
+
+    Returns:
+        colours [R, 3] without what is behind, which shows with 1 - opacity; opacity [R]; and depth
+        [R], the sum of weights times distances.
+
+    Not differentiable. CPU alone.
+    """
+    check_rays(origins, directions, bits, march)
+    rays = origins.shape[0]
+    if times is not None:
+        shape("times", times, (rays,))
+        alike("times", times, "origins", origins)
+    check_radiance(table, density, colour, times, spec)
+    alike("origins", origins, "table", table)
+    if width is not None:
+        in_range("width", width, 1, 2**31)
+        check(rays % width == 0, f"{rays} rays do not make rows of {width}")
+    cancel_flag(cancel)
+    return _ops.radiance_render(
+        origins.contiguous(),
+        directions.contiguous(),
+        None if times is None else times.clamp(0, 1).contiguous(),
+        bits.contiguous(),
+        *march.args(),
+        table.detach().contiguous(),
+        density.detach().contiguous(),
+        colour.detach().contiguous(),
+        *spec.grid.args(),
+        *spec.args(),
+        min_weight,
+        min_transmittance,
+        width or 0,
+        cancel,
+    )
+
+
 # ---- shapes without data
+
+
+@torch.library.register_fake("fields::radiance_render")
+def _(origins, *_):
+    rays = origins.shape[0]
+    return origins.new_empty(rays, 3), origins.new_empty(rays), origins.new_empty(rays)
 
 
 @torch.library.register_fake("fields::radiance_step")
