@@ -1,7 +1,7 @@
 """The models that can be fitted, by name. Free of torch: a module is imported when it is built.
 
-A model is added by one entry in MODELS, its Config in fields/configs/ and its module in
-fields/models/.
+A model is added by one entry in MODELS, or in SCENE_MODELS if it has density and colour along
+rays, its Config in fields/configs/ and its module in fields/models/.
 """
 
 import difflib
@@ -16,6 +16,7 @@ from fields.configs import (
     FinerConfig,
     FourierConfig,
     HashGridConfig,
+    RadianceConfig,
     RbfConfig,
     SirenConfig,
     TriPlaneConfig,
@@ -108,11 +109,36 @@ MODELS = {
 }
 
 
-def find(name: str) -> Model:
-    """The model of that name; FieldsError with a suggestion where there is none."""
-    if name in MODELS:
-        return MODELS[name]
-    raise FieldsError(f"there is no model {name!r}{suggestion(name, MODELS)}")
+SCENE_MODELS = {
+    model.name: model
+    for model in [
+        Model(
+            name="hashgrid",
+            use="Of scenes: a grid, a small MLP to density, and one from that and the direction to"
+            " colour. On the CPU a training step is one op, and so is a picture.",
+            source="Müller et al. 2022, Instant Neural Graphics Primitives, arXiv 2201.05989",
+            config=RadianceConfig,
+            module="fields.models.radiance:RadianceField",
+        ),
+    ]
+}
+ALL = (*MODELS.values(), *SCENE_MODELS.values())
+
+
+def models_of(kind: str) -> dict[str, Model]:
+    """Those that learn signals of a kind."""
+    return SCENE_MODELS if kind == "scene" else MODELS
+
+
+def find(name: str, kind: str = "picture") -> Model:
+    """The model of that name, for signals of a kind; FieldsError with a suggestion where there is
+    none."""
+    known = models_of(kind)
+    if name in known:
+        return known[name]
+    if kind == "scene" and name in MODELS:
+        raise FieldsError(f"--model {name} is not for scenes{suggestion(name, known)}")
+    raise FieldsError(f"there is no model {name!r}{suggestion(name, known)}")
 
 
 def suggestion(name: str, known: Iterable[str], prefix: str = "") -> str:
@@ -128,19 +154,24 @@ def suggestion(name: str, known: Iterable[str], prefix: str = "") -> str:
 
 def name_of(config: Config) -> str:
     """The name of the model that a configuration belongs to."""
-    for model in MODELS.values():
-        if type(config) is model.config:
-            return model.name
-    raise FieldsError(f"{type(config).__name__} is no configuration of a model of this catalogue")
+    return of(type(config)).name
+
+
+def of(config: type[Config]) -> Model:
+    """The model of a class of configurations."""
+    for model in ALL:
+        if config is model.config:
+            return model
+    raise FieldsError(f"{config.__name__} is no configuration of a model of this catalogue")
 
 
 def config_of(module: Any) -> Config | None:
     """The configuration of a module that is one of the catalogue's; None for any other."""
     own = f"{type(module).__module__}:{type(module).__qualname__}"
-    return module.config if any(m.module == own for m in MODELS.values()) else None
+    return module.config if any(m.module == own for m in ALL) else None
 
 
 def build(config: Config) -> Any:
     """The nn.Module that a configuration describes, with its initial weights."""
-    home, name = find(name_of(config)).module.split(":")
+    home, name = of(type(config)).module.split(":")
     return getattr(importlib.import_module(home), name)(**config.as_dict())

@@ -200,7 +200,8 @@ def _build(path: Path, content: Mapping[str, Any], values: int) -> nn.Module:
             f"{shown(path)} holds the weights of your own {name}; pass fields.load(..., model=...)"
         )
     try:
-        config = catalogue.find(str(name)).config.from_dict(options)
+        kind = (content.get("signal") or {}).get("kind", "picture")
+        config = catalogue.find(str(name), kind).config.from_dict(options)
     except FieldsError as error:
         raise FieldsError(f"{shown(path)} cannot be built: {error}") from None
     # Before memory is taken: a file may claim any size.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from torch import nn
 
-from fields import steps
+from fields import radiance_steps, steps
 from fields.eikonal import EikonalStep, PointsStep
 from fields.errors import FieldsError
 from fields.plan import Plan
 from fields.signals.points import PointSignal
+from fields.signals.scene import SceneSignal
 from fields.signals.shape import ShapeSignal
 from fields.signals.signal import Signal
 from fields.steps import Loss, Step
@@ -25,6 +26,8 @@ def check_model(name: str, signal: Signal) -> None:
 
 def choose_step(field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss) -> Step:
     """The fastest step that does what the signal's options ask for."""
+    if isinstance(signal, SceneSignal):
+        return radiance_steps.choose(field, signal, plan, loss)
     if isinstance(signal, PointSignal):
         if loss != signal.loss:
             raise FieldsError("points have a loss of their own; leave --loss away")

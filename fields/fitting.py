@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fields import catalogue, checkpoint, device, folder, ops, progress, resuming, sources
 from fields.choosing import check_model, choose_step
-from fields.configs import Config, ShapeOptions
+from fields.configs import Config, SceneOptions, ShapeOptions
 from fields.errors import FieldsError
 from fields.folder import RunFolder
 from fields.fresh.options import Fresh
@@ -53,20 +53,21 @@ def fit(
     progress: Progress | None = None,
     **options: Any,
 ) -> Run:
-    """Fit a field to a picture, a shape or a volume and write a run folder.
+    """Fit a field to a picture, a shape, a volume or a scene and write a run folder.
 
     Args:
         source: a file; the name of a sample; pixels [H, W] or [H, W, C], C 1 to 4, uint8, uint16 or
-            floats (floats are light, as in an EXR file); or a Shape or a Volume.
+            floats (floats are light, as in an EXR file); the folder of a scene; or a Shape, a
+            Volume or a Scene.
         model: a name of the catalogue (hashgrid by default), a Config, or your own module, which
             maps coords [N, D] in [0, 1] to values [N, C] and is trained in place.
         out: the run folder; by default runs/<source>-<model>, numbered where that is taken.
         steps, seconds, target: the first that is reached ends the fit: optimiser steps, seconds of
             training, PSNR in dB (of a shape the IoU of its inside). Without any it ends by itself:
             a picture after 6 s, a shape after 7, or 30 for a model that is one network (siren,
-            finer, fourier, cam).
+            finer, fourier, cam), a scene after 180.
         size_kb: the largest model whose file has at most so many thousand bytes.
-        downscale: fit a picture made smaller by this whole number, by area average.
+        downscale: fit a picture, or those of a scene, made smaller by this whole number, by area average.
         seed: of weights and batches, 0 by default.
         device: auto, cpu or cuda.
         threads: by default what this process may use.
@@ -80,16 +81,20 @@ def fit(
             default it does where the model has one and `options` do not name it.
         progress: shows where the fit stands; by default a bar on a terminal or in a notebook.
         options: of the model, by the names of its Config, and of the source, by those of
-            ShapeOptions (stores, sign, surface, near, jitter, spread, truncation, eikonal).
+            ShapeOptions (stores, sign, surface, near, jitter, spread, truncation, eikonal) and
+            SceneOptions (background, mask_of).
 
     Returns the run, scored. Raises FieldsError, in one line, for whatever the caller can put right;
     Interrupted, a KeyboardInterrupt, when Ctrl-C or a signal stops it, with what it reached kept.
     """
-    of_source = ShapeOptions.names() & options.keys()
+    kind = sources.kind_of(source)
+    known = SceneOptions.names() if kind == "scene" else ShapeOptions.names()
+    of_source = known & options.keys()
     request = Request(
         model=model,
         options={name: value for name, value in options.items() if name not in of_source},
         signal_options={name: options[name] for name in of_source},
+        kind=kind,
         out=out,
         steps=steps,
         seconds=seconds,
@@ -119,7 +124,7 @@ def carry_out(
         choice = device.choose(request.device)
         asked = request.options if request.config is None else request.config.as_dict()
         _check_precision(asked, choice.device)
-        thing, name = sources.read(source)
+        thing, name = sources.read(source, request)
         started = time.perf_counter()
         stack.enter_context(torch.random.fork_rng(devices=[]))
         make = _resumed if request.resume else _new
@@ -130,7 +135,8 @@ def carry_out(
             _check_precision(begin.config.as_dict(), choice.device)
         field = begin.field.to(choice.device)
         step = choose_step(field, signal, begin.plan, begin.loss)
-        _check_field(field, signal)
+        if signal.kind != "scene":
+            _check_field(field, signal)
         field.train()
         torch.manual_seed(begin.plan.seed)  # for a module that draws numbers of its own
         if begin.held:

@@ -37,7 +37,9 @@ class Occupancy(nn.Module):
         spec = ops.MarchSpec(resolution)
         in_range("cascades", cascades, 1, 16)
         self.resolution, self.cascades, self.threshold = resolution, cascades, threshold
-        self.register_buffer("density", torch.zeros(cascades, *[resolution] * 3))
+        # A file of weights holds the bits; the density is the training's.
+        density = torch.zeros(cascades, *[resolution] * 3)
+        self.register_buffer("density", density, persistent=False)
         self.register_buffer("bits", torch.full((cascades, spec.words()), -1))
 
     @property

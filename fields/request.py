@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fields import catalogue
 from fields import plan as plans
-from fields.configs import Config, ShapeOptions, TooSmall, settings
+from fields.configs import Config, SceneOptions, ShapeOptions, TooSmall, settings
 from fields.device import DEVICES
 from fields.errors import FieldsError, either, flag
 from fields.fresh.options import Fresh, no_frequency
@@ -29,7 +29,8 @@ class Request:
     Attributes:
         model: a name, a Config, a module, or None for the default, or the one of the run resumed.
         options: settings of the model by name.
-        signal_options: settings of the source by name, see ShapeOptions.
+        signal_options: settings of the source by name, see ShapeOptions and SceneOptions.
+        kind: of the source: scene, or picture for whatever else there is.
     """
 
     model: Any = None
@@ -50,6 +51,7 @@ class Request:
     loss: "str | Callable | None" = None
     fresh: "bool | Fresh | None" = None
     signal_options: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "picture"
 
     def __post_init__(self):
         if self.resume and self.overwrite:
@@ -72,9 +74,18 @@ class Request:
             what = next(iter(self.options), "size_kb")
             raise FieldsError(f"{what} is for a model named; set it where you make your own")
         if not self._is_module and not isinstance(self.model, Config):
-            self.check_options(catalogue.find(self.model or DEFAULT_MODEL).config)
+            self.check_options(self._model.config)
         self._check_fresh()
-        ShapeOptions(**self.signal_options)
+        self.options_of_source()
+
+    @property
+    def _model(self) -> catalogue.Model:
+        """The model that was named."""
+        return catalogue.find(self.model or DEFAULT_MODEL, self.kind)
+
+    def options_of_source(self) -> ShapeOptions | SceneOptions:
+        """Settings of the source."""
+        return (SceneOptions if self.kind == "scene" else ShapeOptions)(**self.signal_options)
 
     @property
     def _is_module(self) -> bool:
@@ -137,7 +148,7 @@ class Request:
         """A configuration of the model that was named or given, for no signal in particular."""
         if isinstance(self.model, Config):
             return replace(self.model, **self.options)
-        return catalogue.find(self.model or DEFAULT_MODEL).config(1, **self.options)
+        return self._model.config(3 if self.kind == "scene" else 1, **self.options)
 
     def _check_fresh(self) -> None:
         """FieldsError where a search was asked for that makes no sense."""
@@ -164,7 +175,7 @@ class Request:
         name = None if self._is_module and self.config is None else self.model_name
         return plans.make(
             self.stop,
-            kind=signal.kind if signal else "picture",
+            kind=signal.kind if signal else self.kind,
             model=name,
             samples=math.prod(signal.shape) if signal else 0,
             seed=self.seed or 0,
@@ -205,8 +216,10 @@ class Request:
             return config
         if self._is_module:
             return None
-        kind = catalogue.find(self.model or DEFAULT_MODEL).config
-        usual = kind.defaults(signal.kind, max(shape), sized=self.size_kb is not None)
+        kind = self._model.config
+        usual = kind.defaults(
+            signal.kind, max(shape), self.size_kb is not None, self.plan(signal).stop.seconds
+        )
         options = {**usual, **self.options, "seed": self.seed or 0}
         if self.size_kb is None:
             return kind.for_signal(channels, shape, **options)
@@ -222,16 +235,17 @@ class Request:
 
 def unknown_option(name: str, config: type[Config]) -> str:
     """The line for an option that a model does not have; it names those that do."""
-    own = next(model.name for model in catalogue.MODELS.values() if model.config is config)
+    own = catalogue.of(config)
+    among = catalogue.MODELS if own in catalogue.MODELS.values() else catalogue.SCENE_MODELS
     others = [
         model.name
-        for model in catalogue.MODELS.values()
+        for model in among.values()
         if any(item.name == name and item.flag for item in settings(model.config))
     ]
     if others:
-        return f"{flag(name)} is an option of {either(others)}, not of {own}; choose by --model"
+        return f"{flag(name)} is an option of {either(others)}, not of {own.name}; choose by --model"
     known = [item.name for item in settings(config) if item.flag]
-    return f"{own} has no option {flag(name)}{catalogue.suggestion(name, known, '--')}"
+    return f"{own.name} has no option {flag(name)}{catalogue.suggestion(name, known, '--')}"
 
 
 def _check_number(name: str, value: Any, low: float, high: float, *, whole: bool = False) -> None:

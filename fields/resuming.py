@@ -111,7 +111,7 @@ def read(state: State, request: Request, signal: Signal) -> Checkpoint:
     field = checkpoint.restore(path, tensors, content, request.module)
     config = None
     if content["config"] is not None:
-        config = catalogue.find(content["model"]).config.from_dict(content["config"])
+        config = catalogue.find(content["model"], signal.kind).config.from_dict(content["config"])
     return Checkpoint(
         path, tensors, content, field, config, plan, content["loss"], standing, content.get("fresh")
     )

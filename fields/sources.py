@@ -6,32 +6,46 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields.configs import ShapeOptions
+from fields.configs import SceneOptions, ShapeOptions
 from fields.errors import FieldsError, flag
 from fields.pictures import SAMPLES, Picture, read_picture
 from fields.pictures.downscale import downscale
 from fields.pictures.naming import shown
 from fields.pictures.picture import DTYPES
 from fields.request import Request
+from fields.scenes import Scene, find_scene, read_scene
 from fields.shapes import Shape, Volume, find_kind, read_shape, read_volume
 from fields.shapes.formats import AS_WELL
 from fields.signals.picture import PictureSignal
 from fields.signals.points import NO_NORMALS, PointSignal
+from fields.signals.scene import SceneSignal
 from fields.signals.shape import ShapeSignal
 from fields.signals.signal import Signal
 from fields.signals.volume import VolumeSignal
 
-Source = str | os.PathLike | np.ndarray | Tensor | Picture | Shape | Volume
-Thing = Picture | Shape | Volume
+Source = str | os.PathLike | np.ndarray | Tensor | Picture | Shape | Volume | Scene
+Thing = Picture | Shape | Volume | Scene
 
 
-def read(source: Source) -> tuple[Thing, str]:
+def kind_of(source: Source) -> str:
+    """scene, or picture for whatever else there is: what of a request has to be known before the
+    source is read."""
+    if isinstance(source, (str, os.PathLike)):
+        return "scene" if find_scene(source) else "picture"
+    return "scene" if isinstance(source, Scene) else "picture"
+
+
+def read(source: Source, request: Request) -> tuple[Thing, str]:
     """What is to be fitted, and how metrics.json names it: a sample, a path, or "array"."""
-    if isinstance(source, (Picture, Shape, Volume)):
+    if isinstance(source, (Picture, Shape, Volume, Scene)):
         return source, "array"
     if isinstance(source, (np.ndarray, Tensor)):
         pixels = source.detach().cpu().numpy() if isinstance(source, Tensor) else source
         return _from_array(pixels), "array"
+    if request.kind == "scene":
+        options = SceneOptions(**request.signal_options)
+        scene = read_scene(source, downscale=request.downscale, mask_of=options.mask_of)
+        return scene, source_name(source)
     kind = find_kind(source)
     name = source_name(source)
     if kind == "volume":
@@ -49,11 +63,13 @@ def signal_of(thing: Thing, request: Request, device: torch.device) -> Signal:
 
     Raises FieldsError for options that are of another kind of source.
     """
+    if isinstance(thing, Scene):
+        return SceneSignal(thing, SceneOptions(**request.signal_options), device)
     if not isinstance(thing, Shape) and request.signal_options:
         name = flag(next(iter(request.signal_options)))
         raise FieldsError(f"{name} is for shapes; {thing.name} is a {type(thing).__name__.lower()}")
     if not isinstance(thing, Picture) and request.downscale != 1:
-        raise FieldsError(f"--downscale is for pictures; {thing.name} is none")
+        raise FieldsError(f"--downscale is for pictures and scenes; {thing.name} is none")
     if isinstance(thing, Picture):
         return PictureSignal(downscale(thing, request.downscale), device, request.downscale)
     if isinstance(thing, Volume):

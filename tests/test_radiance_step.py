@@ -15,7 +15,7 @@ SMALL = {"num_levels": 3, "base_resolution": 4, "growth": 2.0, "log2_table_size"
 
 def make_field(seed=0, **settings):
     """A field of visible structure: densities from 0.1 to 100."""
-    field = RadianceField(RadianceConfig(**(SMALL | settings), seed=seed))
+    field = RadianceField(**(SMALL | settings), seed=seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         field.table.copy_(torch.randn(field.table.shape, generator=generator))

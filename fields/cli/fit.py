@@ -1,6 +1,7 @@
-"""`fields fit SOURCE`: store a picture, a shape or a volume in a field."""
+"""`fields fit SOURCE`: store a picture, a shape, a volume or a scene in a field."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +10,11 @@ from fields import catalogue
 from fields.cli.fresh import add_flags, wanted
 from fields.cli.notes import scored
 from fields.cli.parser import Parser, number, whole
-from fields.configs import ShapeOptions, settings
+from fields.configs import SceneOptions, ShapeOptions, settings
 from fields.errors import FieldsError, either, flag
 from fields.request import DEFAULT_MODEL, LOSSES, Request, unknown_option
+
+DEMO = "demo-scene"
 
 
 def main(arguments: Sequence[str], started: float) -> None:
@@ -21,34 +24,66 @@ def main(arguments: Sequence[str], started: float) -> None:
     from fields.shapes.formats import AS_WELL
 
     # Before a second goes into importing torch.
-    if find_kind(source) is None:
+    if request.kind != "scene" and find_kind(source) is None:
         probe(find_source(source), others=AS_WELL)
         if request.signal_options:
             name = flag(next(iter(request.signal_options)))
             raise FieldsError(f"{name} is for shapes; {source} is a picture")
     from fields.fitting import carry_out
-    from fields.progress import Bar, Lines
 
-    reporter = Bar() if sys.stderr is not None and sys.stderr.isatty() else Lines()
-    run = carry_out(request, source, reporter, started)
+    run = carry_out(request, source, _progress(), started)
     print(json.dumps(run.metrics) if as_json else _summary(run))
 
 
 def _request(arguments: Sequence[str]) -> tuple[Request, str, bool]:
     """The request, checked, with its source, and whether the result is wanted as JSON."""
-    model = catalogue.find(_model(arguments) or DEFAULT_MODEL)
-    parser = _parser(model)
+    kind = _kind(arguments)
+    model = catalogue.find(_model(arguments) or DEFAULT_MODEL, kind)
+    parser = _parser(model, kind)
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
         raise FieldsError(_unknown(parser, unknown, model))
     values = vars(parsed)
     options = {k.partition(":")[2]: values.pop(k) for k in list(values) if k.startswith("option:")}
-    of_source = ShapeOptions.names() & options.keys()
+    of_source = _source_options(kind).names() & options.keys()
     signal_options = {name: options.pop(name) for name in of_source}
-    source, as_json = values.pop("source"), values.pop("json")
+    source, as_json = _made(values.pop("source")), values.pop("json")
     fresh = wanted(values)
-    request = Request(options=options, signal_options=signal_options, fresh=fresh, **values)
+    request = Request(kind=kind, options=options, signal_options=signal_options, fresh=fresh, **values)
     return request, source, as_json
+
+
+def _kind(arguments: Sequence[str]) -> str:
+    """Of the source: scene, or picture for whatever else there is."""
+    from fields.scenes import find_scene
+
+    asked = [a for a in arguments if a not in ("-h", "--help")]
+    try:
+        named = _model(arguments)
+        model = named if named in catalogue.SCENE_MODELS else DEFAULT_MODEL
+        parsed, _ = _parser(catalogue.find(model, "scene"), "scene").parse_known_args(asked)
+    except FieldsError:  # the parser of pictures says what is wrong
+        return "picture"
+    return "scene" if parsed.source == DEMO or find_scene(parsed.source) else "picture"
+
+
+def _source_options(kind: str) -> type[SceneOptions] | type[ShapeOptions]:
+    return SceneOptions if kind == "scene" else ShapeOptions
+
+
+def _made(source: str) -> str:
+    """The folder of the demo scene, made at its first use; any other source as it is."""
+    if source != DEMO or os.path.lexists(source):
+        return source
+    from fields_scenes.demo import demo_scene
+
+    return str(demo_scene(progress=_progress()))
+
+
+def _progress() -> Any:
+    from fields.progress import Bar, Lines
+
+    return Bar() if sys.stderr is not None and sys.stderr.isatty() else Lines()
 
 
 def _model(arguments: Sequence[str]) -> str | None:
@@ -67,12 +102,15 @@ def _unknown(parser: Parser, unknown: list[str], model: catalogue.Model) -> str:
     return parser.unknown(unknown)
 
 
-def _parser(model: catalogue.Model) -> Parser:
-    parser = Parser("fit", "Fit a field to a picture, a shape or a volume; write a run folder.")
+def _parser(model: catalogue.Model, kind: str) -> Parser:
+    parser = Parser(
+        "fit", "Fit a field to a picture, a shape, a volume or a scene; write a run folder."
+    )
     add = parser.add_argument
     add(
         "source", metavar="SOURCE",
-        help="a picture, mesh, point cloud or volume, or a sample such as astronaut",
+        help="a picture, mesh, point cloud, volume or folder of a scene, or a sample: astronaut,"
+        f" ..., {DEMO}",
     )  # fmt: skip
     add("--model", metavar="NAME", help=f"see fields models ({DEFAULT_MODEL})")
     add("--out", metavar="DIR", help="the run folder (runs/SOURCE-MODEL, numbered if taken)")
@@ -83,7 +121,7 @@ def _parser(model: catalogue.Model) -> Parser:
         help="stop when a picture has this PSNR in dB, a shape this IoU",
     )  # fmt: skip
     add("--size-kb", type=number, metavar="K", help="the largest model whose file has K kB")
-    add("--downscale", type=whole, default=1, metavar="N", help="fit a picture N times smaller")
+    add("--downscale", type=whole, default=1, metavar="N", help="fit pictures N times smaller")
     add("--seed", type=whole, metavar="N", help="of weights and batches (0)")
     add("--batch", type=whole, metavar="N", help="samples of a step")
     add("--rate", type=number, metavar="X", help="learning rate")
@@ -98,8 +136,8 @@ def _parser(model: catalogue.Model) -> Parser:
         if item.flag:
             parser.add_setting(group, item)
     add_flags(parser, model.config, switch=True)
-    group = parser.add_argument_group("options of shapes")
-    for item in settings(ShapeOptions):
+    group = parser.add_argument_group(f"options of {'scenes' if kind == 'scene' else 'shapes'}")
+    for item in settings(_source_options(kind)):
         parser.add_setting(group, item)
     return parser
 

@@ -6,7 +6,9 @@ from fields.configs.finer import FinerConfig
 from fields.configs.fourier import FourierConfig
 from fields.configs.hashgrid import HashGridConfig
 from fields.configs.network import NetworkConfig, SignedConfig
+from fields.configs.radiance import RadianceConfig
 from fields.configs.rbf import RbfConfig
+from fields.configs.scene import SceneOptions
 from fields.configs.shape import ShapeOptions
 from fields.configs.siren import SirenConfig
 from fields.configs.triplane import TriPlaneConfig
@@ -18,7 +20,9 @@ __all__ = [
     "FourierConfig",
     "HashGridConfig",
     "NetworkConfig",
+    "RadianceConfig",
     "RbfConfig",
+    "SceneOptions",
     "Setting",
     "ShapeOptions",
     "SignedConfig",

@@ -142,13 +142,16 @@ class Config(Checked):
         return self.parameters
 
     @classmethod
-    def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
+    def defaults(
+        cls, kind: str, cells: int, sized: bool, seconds: float | None = None
+    ) -> dict[str, Any]:
         """Settings that differ from the usual for signals of a kind: picture, shape or volume.
 
         Args:
             kind: of the signal; points are of a shape.
             cells: that it has along its longest axis.
             sized: whether the size of the model follows from a number of bytes; then none is here.
+            seconds: that it will be trained for, where that is known.
         """
         return {}
 

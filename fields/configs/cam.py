@@ -71,7 +71,9 @@ class CamConfig(NetworkConfig):
             )
 
     @classmethod
-    def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
+    def defaults(
+        cls, kind: str, cells: int, sized: bool, seconds: float | None = None
+    ) -> dict[str, Any]:
         return {"output_activation": "none"} if kind in SHAPES else {}
 
     @property

@@ -86,7 +86,9 @@ class HashGridConfig(Config):
         return 2**self.dim * self.features + self._layers
 
     @classmethod
-    def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
+    def defaults(
+        cls, kind: str, cells: int, sized: bool, seconds: float | None = None
+    ) -> dict[str, Any]:
         return shape_grid(cells) if kind in SHAPES and not sized else {}
 
     @classmethod

@@ -66,7 +66,9 @@ class SignedConfig(NetworkConfig):
     signed: bool = setting(True, help="the network's values in [-1, 1] stand for [0, 1]")
 
     @classmethod
-    def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
+    def defaults(
+        cls, kind: str, cells: int, sized: bool, seconds: float | None = None
+    ) -> dict[str, Any]:
         if kind not in SHAPES:
             return {}
         # Half as wide is four times as many steps: 0.98 of a small statue after 10 s, and 0.48.

@@ -117,7 +117,9 @@ class RbfConfig(Config):
         return grid_levels.rows(resolution, self.dim, self.log2_table_size)
 
     @classmethod
-    def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
+    def defaults(
+        cls, kind: str, cells: int, sized: bool, seconds: float | None = None
+    ) -> dict[str, Any]:
         return shape_grid(cells) if kind in SHAPES and not sized else {}
 
     @classmethod

@@ -49,7 +49,9 @@ class TriPlaneConfig(Config):
         return planes + sum(n * m for n, m in itertools.pairwise(self._sizes))
 
     @classmethod
-    def defaults(cls, kind: str, cells: int, sized: bool) -> dict[str, Any]:
+    def defaults(
+        cls, kind: str, cells: int, sized: bool, seconds: float | None = None
+    ) -> dict[str, Any]:
         # Texels that few samples reach stay as they were, a rough field away from the surface: with
         # 200 along an axis the IoU of a small statue is 0.72 after 6 s, with 64 it is 0.995.
         return {"resolution": 64} if kind in SHAPES and not sized else {}

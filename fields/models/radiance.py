@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from fields import ops
 from fields.configs.radiance import RadianceConfig
 from fields.encodings.hash_grid import init_table
+from fields.march import traced
 from fields.mlp import init_params
+from fields.occupancy import Occupancy
 from fields.ops.radiance import LARGEST_LOG_DENSITY
 from fields.points import as_matrix
 
@@ -17,15 +21,23 @@ class RadianceField(nn.Module):
     """A hash grid with a small MLP to density, and one from that and the direction to colour
     (Mueller et al. 2022, section 5.4).
 
-    Takes a RadianceConfig. Parameters: `table` [P, F], and the flat vectors of the two MLPs,
-    `density_params` and `colour_params`. Once differentiable in coordinates, directions and
+    Takes the settings of `RadianceConfig`; see there for their meaning and range. Parameters:
+    `table` [P, F], and the flat vectors of the two MLPs, `density_params` and `colour_params`.
+    `occupancy` says where it is empty. Once differentiable in coordinates, directions and
     parameters.
     """
 
-    def __init__(self, config: RadianceConfig):
+    def __init__(self, channels: int = 3, dim: int = 3, **settings):
         super().__init__()
-        self.config = config
-        self.dim = config.dim
+        self.config = config = RadianceConfig(channels, dim, **settings)
+        self.dim = dim
+        self.occupancy = Occupancy(config.occupancy, config.cascades)
+        self.march = ops.MarchSpec(
+            config.occupancy,
+            step=math.sqrt(3) / config.march_steps,
+            near=config.near,
+            contract=config.contract,
+        )
         grid = ops.GridSpec(
             config.num_levels,
             config.base_resolution,
@@ -81,3 +93,39 @@ class RadianceField(nn.Module):
         """Density [...] and RGB [..., 3] of coords seen along directions."""
         density, features = self.density(coords, times)
         return density, self.colour(features, directions)
+
+    def trace(
+        self,
+        origins: Tensor,
+        directions: Tensor,
+        times: Tensor | None = None,
+        *,
+        width: int | None = None,
+        cancel: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What is seen along rays, without gradients.
+
+        Args:
+            origins, directions: [R, 3] in the unit cube's coordinates, of unit length.
+            times: [R] in [0, 1], where it moves.
+            width: of the picture whose rays these are, row by row.
+            cancel: uint8 [1]; once it is set, RuntimeError("cancelled") is raised.
+
+        Returns colours [R, 3] without what is behind, opacity [R], and depth [R], which is the sum
+        of weights times distances.
+        """
+        if origins.device.type == "cpu":
+            return ops.radiance_render(
+                origins,
+                directions,
+                self.occupancy.bits,
+                self.march,
+                self.table,
+                self.density_params,
+                self.colour_params,
+                self.spec,
+                times=times,
+                width=width,
+                cancel=cancel,
+            )
+        return traced(self, origins, directions, times)

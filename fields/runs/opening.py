@@ -15,10 +15,16 @@ from fields.errors import FieldsError
 from fields.pictures.naming import likely_path, shown
 from fields.runs.picture import PictureRun
 from fields.runs.run import WITH_MLP, Run
+from fields.runs.scene import SceneRun
 from fields.runs.shape import ShapeRun
 from fields.runs.volume import VolumeRun
 
-KINDS: dict[str, type[Run]] = {"picture": PictureRun, "shape": ShapeRun, "volume": VolumeRun}
+KINDS: dict[str, type[Run]] = {
+    "picture": PictureRun,
+    "scene": SceneRun,
+    "shape": ShapeRun,
+    "volume": VolumeRun,
+}
 
 
 def run_of(

@@ -1,0 +1,156 @@
+"""Training steps of radiance fields: rays, what they see, and what they should have seen."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fields import ops, steps
+from fields.march import march
+from fields.models.radiance import RadianceField
+from fields.ops.training import step_workspace
+from fields.plan import Plan
+from fields.signals.scene import SceneSignal
+
+LOOK_EVERY = 16  # steps between two looks at what is empty
+ALL_UNTIL = 256  # steps, until which all cells are looked at
+LOOKS = 1 << 14  # cells of a later look
+MIN_WEIGHT = 1e-4  # samples of less are not trained on
+_RUN = 256  # rays, of which batches are made
+_MOST_RAYS = 1 << 17
+
+
+class _RayStep:
+    """What all such steps share: batches of so many rays as give the samples wanted, and the
+    occupancy that follows the field.
+
+    `batch` of the plan is the number of samples that are trained on, after those of no weight were
+    left out; how many rays that takes is learned from the last step.
+    """
+
+    def __init__(self, field: nn.Module, signal: SceneSignal, plan: Plan):
+        self.field, self.signal, self.plan = field, signal, plan
+        self.moments = steps.Moments(field)
+        self.occupancy = field.occupancy
+        self.count = torch.tensor([max(plan.training.batch // 2, _RUN)])  # rays of the next step
+
+    def tensors(self) -> dict[str, Tensor]:
+        """See Step; the occupancy's densities, and the number of rays, are part of it."""
+        held = {"occupancy.density": self.occupancy.density, "rays.count": self.count}
+        return self.moments.tensors() | held
+
+    def _look(self, step: int) -> None:
+        """Ask the field, now and then, where it is empty."""
+        if step % LOOK_EVERY != 1:
+            return
+        every = step < ALL_UNTIL
+        seed = self.plan.seed
+        self.occupancy.update(self._density, seed=seed, step=step, samples=None if every else LOOKS)
+
+    def _density(self, coords: Tensor) -> Tensor:
+        times = None
+        if self.signal.dim == 4:  # a cell is empty if it is so at all times
+            generator = torch.Generator().manual_seed(self.plan.seed)
+            times = torch.rand(len(coords), generator=generator).to(coords)
+        return self.field.density(coords, times)[0]
+
+    def _learn(self, used: int, given: int) -> None:
+        """Take a few more rays than the last step used, or twice as many where it used all."""
+        wanted = used + used // 5 + _RUN if used < given else 2 * given
+        self.count.fill_(min(max(wanted, 4 * _RUN), _MOST_RAYS))
+
+
+class FusedRayStep(_RayStep):
+    """All of it in one op, on the CPU (ops.radiance_step)."""
+
+    field: RadianceField
+
+    def __init__(self, field: RadianceField, signal: SceneSignal, plan: Plan, loss: str):
+        super().__init__(field, signal, plan)
+        self.loss = loss
+        self.workspace = step_workspace(field.table.data, field.dim, field.spec.grid)
+
+    @torch.no_grad()
+    def __call__(self, step: int, factor: float) -> Tensor:
+        field, training, seed = self.field, self.plan.training, self.plan.seed
+        self._look(step)
+        count = int(self.count)
+        rays = self.signal.rays(count, seed, step)
+        loss, _, counts = ops.radiance_step(
+            rays.origins,
+            rays.directions,
+            rays.colours,
+            rays.backgrounds,
+            self.occupancy.bits,
+            field.march,
+            self._state("table"),
+            self._state("density_params"),
+            self._state("colour_params"),
+            self.workspace,
+            field.spec,
+            step=step,
+            samples=training.batch,
+            lr_table=factor * training.table_rate,
+            lr_params=factor * training.rate,
+            times=rays.times,
+            min_weight=MIN_WEIGHT,
+            loss=self.loss,
+            seed=seed,
+            beta1=training.beta1,
+            beta2=training.beta2,
+            eps=training.eps,
+            weight_decay=training.weight_decay,
+            touched_only=training.touched_only,
+        )
+        self._learn(int(counts[0]), count)
+        return loss
+
+    def _state(self, name: str) -> tuple[Tensor, Tensor, Tensor]:
+        moments = self.moments
+        return moments.parameters[name].data, moments.first[name], moments.second[name]
+
+
+class MarchedStep(_RayStep, steps.AutogradStep):
+    """Any radiance field on any device: march, torch's autograd, then our Adam."""
+
+    def __init__(self, field: nn.Module, signal: SceneSignal, plan: Plan, loss: str | steps.Loss):
+        super().__init__(field, signal, plan)
+        self.loss = steps.LOSSES[loss] if isinstance(loss, str) else loss
+
+    def __call__(self, step: int, factor: float) -> Tensor:
+        training, seed, field = self.plan.training, self.plan.seed, self.field
+        self._look(step)
+        rays = self.signal.rays(int(self.count), seed, step)
+        seen = march(
+            field,
+            rays.origins,
+            rays.directions,
+            self.occupancy.bits,
+            field.march,
+            times=rays.times,
+            seed=seed,
+            step=step,
+            density=lambda *where: field.density(*where)[0],
+            min_weight=MIN_WEIGHT,
+        )
+        loss = self.loss(seen.over(rays.backgrounds), rays.colours)
+        names, parameters = zip(*self.moments.parameters.items(), strict=True)
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        for name, gradient in zip(names, gradients, strict=True):
+            if gradient is not None:
+                self._improve(name, gradient, step, factor, training)
+        kept = max(len(seen.t), 1)
+        wanted = int(self.count) * training.batch / kept
+        self.count.fill_(int(min(max(wanted, _RUN), _MOST_RAYS, 2 * int(self.count))))
+        return loss.detach()
+
+
+def choose(
+    field: nn.Module, signal: SceneSignal, plan: Plan, loss: str | steps.Loss
+) -> FusedRayStep | MarchedStep:
+    """The fastest step that fits."""
+    on_cpu = next(field.parameters()).device.type == "cpu"
+    if on_cpu and type(field) is RadianceField and isinstance(loss, str):
+        if all(parameter.requires_grad for parameter in field.parameters()):
+            return FusedRayStep(field, signal, plan, loss)
+    return MarchedStep(field, signal, plan, loss)
