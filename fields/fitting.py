@@ -67,7 +67,8 @@ def fit(
             a picture after 6 s, a shape after 7, or 30 for a model that is one network (siren,
             finer, fourier, cam), a scene after 180.
         size_kb: the largest model whose file has at most so many thousand bytes.
-        downscale: fit a picture, or those of a scene, made smaller by this whole number, by area average.
+        downscale: fit a picture, or those of a scene, made smaller by this whole number, by area
+            average.
         seed: of weights and batches, 0 by default.
         device: auto, cpu or cuda.
         threads: by default what this process may use.

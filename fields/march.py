@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -96,28 +95,3 @@ def march(
 def _at(rays: Tensor, values: Tensor | None) -> tuple[Tensor, ...]:
     """Of each sample what its ray has; nothing where rays have none."""
     return () if values is None else (values[rays.long()],)
-
-
-_RAYS = 1 << 14  # drawn at a time
-
-
-def traced(
-    field: Any, origins: Tensor, directions: Tensor, times: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Colours [R, 3], opacity [R] and depth [R] of any radiance field, without gradients; see
-    RadianceField.trace."""
-    parts = []
-    with torch.no_grad():
-        for at in torch.arange(len(origins), device=origins.device).split(_RAYS):
-            seen = march(
-                field,
-                origins[at],
-                directions[at],
-                field.occupancy.bits,
-                field.march,
-                times=None if times is None else times[at],
-                density=lambda *where: field.density(*where)[0],
-                min_weight=1e-4,
-            )
-            parts.append((seen.colour, seen.opacity, seen.depth))
-    return tuple(torch.cat(part) for part in zip(*parts, strict=True))  # pyright: ignore

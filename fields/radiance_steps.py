@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from fields import ops, steps
+from fields.errors import FieldsError
 from fields.march import march
-from fields.models.radiance import RadianceField
+from fields.models.radiance import Radiance, RadianceField
 from fields.ops.training import step_workspace
 from fields.plan import Plan
 from fields.signals.scene import SceneSignal
@@ -28,7 +29,9 @@ class _RayStep:
     left out; how many rays that takes is learned from the last step.
     """
 
-    def __init__(self, field: nn.Module, signal: SceneSignal, plan: Plan):
+    field: Radiance
+
+    def __init__(self, field: Radiance, signal: SceneSignal, plan: Plan):
         self.field, self.signal, self.plan = field, signal, plan
         self.moments = steps.Moments(field)
         self.occupancy = field.occupancy
@@ -113,7 +116,7 @@ class FusedRayStep(_RayStep):
 class MarchedStep(_RayStep, steps.AutogradStep):
     """Any radiance field on any device: march, torch's autograd, then our Adam."""
 
-    def __init__(self, field: nn.Module, signal: SceneSignal, plan: Plan, loss: str | steps.Loss):
+    def __init__(self, field: Radiance, signal: SceneSignal, plan: Plan, loss: str | steps.Loss):
         super().__init__(field, signal, plan)
         self.loss = steps.LOSSES[loss] if isinstance(loss, str) else loss
 
@@ -149,6 +152,10 @@ def choose(
     field: nn.Module, signal: SceneSignal, plan: Plan, loss: str | steps.Loss
 ) -> FusedRayStep | MarchedStep:
     """The fastest step that fits."""
+    if not isinstance(field, Radiance):
+        raise FieldsError(
+            f"{type(field).__name__} has no density and colour; a scene needs a Radiance field"
+        )
     on_cpu = next(field.parameters()).device.type == "cpu"
     if on_cpu and type(field) is RadianceField and isinstance(loss, str):
         if all(parameter.requires_grad for parameter in field.parameters()):

@@ -6,7 +6,6 @@ import reference_march
 import torch
 
 from fields import ops
-from fields.configs.radiance import RadianceConfig
 from fields.models.radiance import RadianceField
 
 BETA = 0.9

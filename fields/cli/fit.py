@@ -49,7 +49,8 @@ def _request(arguments: Sequence[str]) -> tuple[Request, str, bool]:
     signal_options = {name: options.pop(name) for name in of_source}
     source, as_json = _made(values.pop("source")), values.pop("json")
     fresh = wanted(values)
-    request = Request(kind=kind, options=options, signal_options=signal_options, fresh=fresh, **values)
+    of_options = {"options": options, "signal_options": signal_options}
+    request = Request(kind=kind, fresh=fresh, **of_options, **values)
     return request, source, as_json
 
 

@@ -10,14 +10,85 @@ from torch import Tensor, nn
 from fields import ops
 from fields.configs.radiance import RadianceConfig
 from fields.encodings.hash_grid import init_table
-from fields.march import traced
+from fields.march import march
 from fields.mlp import init_params
 from fields.occupancy import Occupancy
 from fields.ops.radiance import LARGEST_LOG_DENSITY
 from fields.points import as_matrix
 
+_RAYS = 1 << 14  # drawn at a time
 
-class RadianceField(nn.Module):
+
+class Radiance(nn.Module):
+    """What radiance fields have in common.
+
+    Attributes:
+        dim: 3, or 4 with a time.
+        occupancy: where it is empty.
+        march: how rays are walked.
+    """
+
+    dim: int
+    occupancy: Occupancy
+    march: ops.MarchSpec
+
+    def density(self, coords: Tensor, times: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """coords [..., 3] in [0, 1] and, of a scene that moves, times [...] in [0, 1] -> density
+        [...] over the unit cube's length, and features [..., F] for `colour`."""
+        raise NotImplementedError
+
+    def colour(self, features: Tensor, directions: Tensor) -> Tensor:
+        """features [..., F] and directions [..., 3] of unit length -> RGB [..., 3] in (0, 1)."""
+        raise NotImplementedError
+
+    def forward(
+        self, coords: Tensor, directions: Tensor, times: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Density [...] and RGB [..., 3] of coords seen along directions."""
+        density, features = self.density(coords, times)
+        return density, self.colour(features, directions)
+
+    def trace(
+        self,
+        origins: Tensor,
+        directions: Tensor,
+        times: Tensor | None = None,
+        *,
+        width: int | None = None,
+        cancel: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What is seen along rays, without gradients.
+
+        Args:
+            origins, directions: [R, 3] in the unit cube's coordinates, of unit length.
+            times: [R] in [0, 1], where it moves.
+            width: of the picture whose rays these are, row by row.
+            cancel: uint8 [1]; once it is set, RuntimeError("cancelled") is raised.
+
+        Returns colours [R, 3] without what is behind, opacity [R], and depth [R], which is the sum
+        of weights times distances.
+        """
+        parts = []
+        with torch.no_grad():
+            for at in torch.arange(len(origins), device=origins.device).split(_RAYS):
+                if cancel is not None and cancel.item():
+                    raise RuntimeError("cancelled")
+                seen = march(
+                    self,
+                    origins[at],
+                    directions[at],
+                    self.occupancy.bits,
+                    self.march,
+                    times=None if times is None else times[at],
+                    density=lambda *where: self.density(*where)[0],
+                    min_weight=1e-4,
+                )
+                parts.append((seen.colour, seen.opacity, seen.depth))
+        colours, opacity, depth = (torch.cat(part) for part in zip(*parts, strict=True))
+        return colours, opacity, depth
+
+
+class RadianceField(Radiance):
     """A hash grid with a small MLP to density, and one from that and the direction to colour
     (Mueller et al. 2022, section 5.4).
 
@@ -87,13 +158,6 @@ class RadianceField(nn.Module):
         rgb = ops.mlp(inputs, self.colour_params, self.spec.colour)
         return rgb.reshape(*features.shape[:-1], 3)
 
-    def forward(
-        self, coords: Tensor, directions: Tensor, times: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Density [...] and RGB [..., 3] of coords seen along directions."""
-        density, features = self.density(coords, times)
-        return density, self.colour(features, directions)
-
     def trace(
         self,
         origins: Tensor,
@@ -103,17 +167,7 @@ class RadianceField(nn.Module):
         width: int | None = None,
         cancel: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What is seen along rays, without gradients.
-
-        Args:
-            origins, directions: [R, 3] in the unit cube's coordinates, of unit length.
-            times: [R] in [0, 1], where it moves.
-            width: of the picture whose rays these are, row by row.
-            cancel: uint8 [1]; once it is set, RuntimeError("cancelled") is raised.
-
-        Returns colours [R, 3] without what is behind, opacity [R], and depth [R], which is the sum
-        of weights times distances.
-        """
+        """See Radiance.trace; on the CPU it is one op."""
         if origins.device.type == "cpu":
             return ops.radiance_render(
                 origins,
@@ -128,4 +182,4 @@ class RadianceField(nn.Module):
                 width=width,
                 cancel=cancel,
             )
-        return traced(self, origins, directions, times)
+        return super().trace(origins, directions, times, width=width, cancel=cancel)

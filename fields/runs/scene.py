@@ -13,6 +13,7 @@ from torch import Tensor
 from fields import cameras, folder
 from fields.cameras import Camera
 from fields.errors import Cancelled, FieldsError
+from fields.models.radiance import Radiance
 from fields.pictures import png
 from fields.pictures.naming import shown
 from fields.render import device_of
@@ -36,6 +37,8 @@ class SceneRun(Run):
         up: the direction that points up.
         moves: it has a time, from 0 to 1.
     """
+
+    field: Radiance
 
     def _read_signal(self, signal: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         try:
@@ -103,7 +106,7 @@ class SceneRun(Run):
         if self.moves:
             times = torch.full((len(origins),), 0.0 if time is None else time, device=where)
         try:
-            colours, opacity, depth = self.field.trace(  # pyright: ignore[reportCallIssue]
+            colours, opacity, depth = self.field.trace(
                 origins, directions, times, width=camera.width, cancel=cancel
             )
         except RuntimeError as error:

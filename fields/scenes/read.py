@@ -17,10 +17,9 @@ TRANSFORMS = "transforms.json"
 BLENDER = ("transforms_train.json", "transforms_val.json", "transforms_test.json")
 
 Format = Literal["blender", "transforms", "colmap", "photos"]
-MaskOf = Literal["keep", "drop"]
 
 
-def read_scene(path, *, downscale: int = 1, mask_of: MaskOf = "keep") -> Scene:
+def read_scene(path, *, downscale: int = 1, mask_of: str = "keep") -> Scene:
     """Read a scene: its frames and cameras; images are found and measured but not read.
 
     Args:

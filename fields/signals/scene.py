@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fields.configs.scene import SceneOptions
 from fields.errors import FieldsError
+from fields.models.radiance import Radiance
 from fields.scenes import Frame, Scene, load_images
 from fields.signals.picture_score import MOST_PSNR
 from fields.signals.view_score import shown_over, view_psnr
@@ -43,6 +44,7 @@ class SceneSignal:
 
     def __init__(self, scene: Scene, options: SceneOptions, device: torch.device):
         self.source, self.options, self.device = scene, options, device
+        self.dim = 4 if scene.moves else 3
         if options.background != "auto" and not scene.alpha:
             raise FieldsError(
                 f"--background is for images with alpha; those of {scene.name} have none, so what"
@@ -73,10 +75,6 @@ class SceneSignal:
     @property
     def _named(self) -> str:
         return "black" if self.background == BLACK else "white"
-
-    @property
-    def dim(self) -> int:
-        return 4 if self.source.moves else 3
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -127,14 +125,16 @@ class SceneSignal:
         if self._watched is None:
             split, _ = self.watched
             self._watched = self._views(split, self.source.splits[split])
+        assert isinstance(field, Radiance)
         rays = self._watched.rays(SAMPLED, _SEED, 1, self.background)
-        colours, opacity, _ = field.trace(rays.origins, rays.directions, rays.times)  # pyright: ignore
+        colours, opacity, _ = field.trace(rays.origins, rays.directions, rays.times)
         drawn = shown_over(colours, opacity, self.background)
         error = (drawn - rays.colours).square().mean().item()
         return min(-10 * math.log10(max(error, 1e-20)), MOST_PSNR) - _MARGIN
 
     def score(self, field: nn.Module) -> float:
         """Mean PSNR in dB of the views that a target is compared with."""
+        assert isinstance(field, Radiance)
         split, frames = self.watched
         images = load_images(self.source, split)
         index = {frame.name: i for i, frame in enumerate(self.source.splits[split])}
@@ -202,7 +202,7 @@ def over(pixels: np.ndarray, background: Colour) -> np.ndarray:
     return values[..., :3] * alpha + (1 - alpha) * np.asarray(background, np.float32)
 
 
-def draw(field: nn.Module, frame: Frame, scene: Scene, background: Colour) -> np.ndarray:
+def draw(field: Radiance, frame: Frame, scene: Scene, background: Colour) -> np.ndarray:
     """What a field shows of a frame, [H, W, 3] float32 in [0, 1]."""
     camera = frame.camera
     where = next(field.parameters()).device
@@ -210,8 +210,6 @@ def draw(field: nn.Module, frame: Frame, scene: Scene, background: Colour) -> np
     times = None
     if frame.time is not None:
         times = torch.full((len(origins),), frame.time, device=where)
-    colours, opacity, _ = field.trace(  # pyright: ignore[reportCallIssue]
-        origins, directions, times, width=camera.width
-    )
+    colours, opacity, _ = field.trace(origins, directions, times, width=camera.width)
     drawn = shown_over(colours, opacity, background)
     return drawn.view(camera.height, camera.width, 3).cpu().numpy()

@@ -120,9 +120,7 @@ def pose_of(camera: Camera, space: ShapeSpace) -> np.ndarray:
     return pose.astype(np.float32)
 
 
-def rays_of(
-    camera: Camera, space: ShapeSpace, where: torch.device
-) -> tuple[Tensor, Tensor]:
+def rays_of(camera: Camera, space: ShapeSpace, where: torch.device) -> tuple[Tensor, Tensor]:
     """Origins and directions [H * W, 3] through all pixels of a camera, row by row."""
     origin, directions = camera.rays()
     along = torch.from_numpy(directions.astype(np.float32)).to(where)
