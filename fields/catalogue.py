@@ -15,11 +15,14 @@ from fields.configs import (
     Config,
     FinerConfig,
     FourierConfig,
+    FourierRadianceConfig,
     HashGridConfig,
     RadianceConfig,
     RbfConfig,
+    RbfRadianceConfig,
     SirenConfig,
     TriPlaneConfig,
+    TriPlaneRadianceConfig,
 )
 from fields.errors import FieldsError
 
@@ -119,6 +122,30 @@ SCENE_MODELS = {
             source="Müller et al. 2022, Instant Neural Graphics Primitives, arXiv 2201.05989",
             config=RadianceConfig,
             module="fields.models.radiance:RadianceField",
+        ),
+        Model(
+            name="rbf",
+            use="Of scenes: a grid whose features one layer of Gaussian kernels decodes to density"
+            " and to the colour's spherical harmonics.",
+            source="Bouzidi et al. 2025, Gaussian RBFNet, arXiv 2503.06762",
+            config=RbfRadianceConfig,
+            module="fields.models.composed:RbfRadiance",
+        ),
+        Model(
+            name="triplane",
+            use="Of scenes: planes over every pair of axes, of space and time where it moves.",
+            source="Chan et al. 2022, arXiv 2112.07945; Fridovich-Keil et al. 2023, K-Planes,"
+            " arXiv 2301.10241",
+            config=TriPlaneRadianceConfig,
+            module="fields.models.composed:TriPlaneRadiance",
+        ),
+        Model(
+            name="fourier",
+            use="Of scenes: one ReLU network on sines and cosines of the place, which most papers"
+            " compare with. It takes hours where a grid takes minutes.",
+            source="Mildenhall et al. 2020, NeRF, arXiv 2003.08934",
+            config=FourierRadianceConfig,
+            module="fields.models.composed:FourierRadiance",
         ),
     ]
 }

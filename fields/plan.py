@@ -157,7 +157,12 @@ SCHEDULES = {
 
 # Of scenes. A batch is counted in samples that are trained on; small ones learn more in a second
 # (chair, 30 s: 33.1 dB with 8192, 32.6 with 16384).
-SCENE_TRAINING = {"hashgrid": Training(batch=8192, rate=1e-2, table_rate=1e-2)}
+SCENE_TRAINING = {
+    "hashgrid": Training(batch=8192, rate=1e-2, table_rate=1e-2),
+    "rbf": Training(batch=8192, rate=1e-2, table_rate=1e-2),
+    "triplane": Training(batch=8192, rate=2e-3, table_rate=1e-2, touched_only=False),
+    "fourier": Training(batch=8192, rate=1e-3, beta2=0.999, eps=1e-8, touched_only=False),
+}
 
 # Of the colours of a shape, after its distances: 1 to 2 s on two cores, with the points drawn.
 _COLOURS = Training(batch=4096, rate=1e-2, table_rate=1e-2)

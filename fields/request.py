@@ -137,7 +137,7 @@ class Request:
             return None
         if self.fresh is not None:
             return self.fresh if isinstance(self.fresh, Fresh) else Fresh()
-        if self._is_module or isinstance(self.model, Config):
+        if self._is_module or isinstance(self.model, Config) or self.kind == "scene":
             return None
         config = self._example
         tunable = config.is_tunable and config.frequency not in self.options
@@ -160,6 +160,8 @@ class Request:
             raise FieldsError(
                 "--resume goes on with the frequency of the run; leave FreSh's flags away"
             )
+        if self.kind == "scene":
+            raise FieldsError("FreSh compares spectra of samples on a grid; a scene has none")
         if self._is_module:
             raise FieldsError("FreSh chooses a frequency for a model named, not for your own")
         config = self._example
@@ -220,7 +222,7 @@ class Request:
         usual = kind.defaults(
             signal.kind, max(shape), self.size_kb is not None, self.plan(signal).stop.seconds
         )
-        options = {**usual, **self.options, "seed": self.seed or 0}
+        options = {**usual, **signal.decided, **self.options, "seed": self.seed or 0}
         if self.size_kb is None:
             return kind.for_signal(channels, shape, **options)
         most = int((self.size_kb * 1000 - extra_bytes) // 4)

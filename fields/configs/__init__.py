@@ -2,6 +2,12 @@
 
 from fields.configs.base import Config, Setting, TooSmall, setting, settings
 from fields.configs.cam import CamConfig
+from fields.configs.composed import (
+    ComposedConfig,
+    FourierRadianceConfig,
+    RbfRadianceConfig,
+    TriPlaneRadianceConfig,
+)
 from fields.configs.finer import FinerConfig
 from fields.configs.fourier import FourierConfig
 from fields.configs.hashgrid import HashGridConfig
@@ -15,13 +21,16 @@ from fields.configs.triplane import TriPlaneConfig
 
 __all__ = [
     "CamConfig",
+    "ComposedConfig",
     "Config",
     "FinerConfig",
     "FourierConfig",
+    "FourierRadianceConfig",
     "HashGridConfig",
     "NetworkConfig",
     "RadianceConfig",
     "RbfConfig",
+    "RbfRadianceConfig",
     "SceneOptions",
     "Setting",
     "ShapeOptions",
@@ -29,6 +38,7 @@ __all__ = [
     "SirenConfig",
     "TooSmall",
     "TriPlaneConfig",
+    "TriPlaneRadianceConfig",
     "setting",
     "settings",
 ]

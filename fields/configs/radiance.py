@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fields import grid_levels
-from fields.configs.base import Config, TooSmall, setting
+from fields.configs.base import TooSmall, setting
+from fields.configs.marched import MarchedConfig
 from fields.errors import SettingError
 
 _BASE = 16
@@ -13,12 +14,9 @@ _TABLES = range(8, 25)  # log2 of the rows of a level, among which a size is fou
 
 
 @dataclass(frozen=True)
-class RadianceConfig(Config):
-    """A hash grid, an MLP to density, and an MLP from that and the direction to colour; and how
-    rays are walked through it, in lengths of the unit cube."""
+class RadianceConfig(MarchedConfig):
+    """A hash grid, an MLP to density, and an MLP from that and the direction to colour."""
 
-    channels: int = setting(3, help="of colour", choices=(3,), flag=False)
-    dim: int = setting(3, help="coordinates: space, or space and time", choices=(3, 4), flag=False)
     num_levels: int = setting(8, help="grids, coarse to fine", low=1, high=32)
     features_per_level: int = setting(4, help="features at a vertex", choices=(1, 2, 4, 8))
     log2_table_size: int = setting(17, help="log2 of the largest rows of a level", low=3, high=24)
@@ -33,23 +31,13 @@ class RadianceConfig(Config):
     density_depth: int = setting(1, help="hidden layers to density", low=0, high=16)
     colour_width: int = setting(64, help="neurons of a layer to colour", low=1, high=1024)
     colour_depth: int = setting(1, help="hidden layers to colour", low=0, high=16)
-    degree: int = setting(4, help="of the harmonics of the direction", low=1, high=4)
     precision: str = setting("float32", help="arithmetic of the MLPs", choices=("float32", "bf16"))
-    occupancy: int = setting(64, help="cells that may be empty, along an axis",
-                             choices=(32, 64, 128, 256))  # fmt: skip
-    cascades: int = setting(1, help="cubes of such cells", low=1, high=8, flag=False)
-    march_steps: int = setting(512, help="of a ray along the cube's diagonal", low=16, high=8192)
-    near: float = setting(0.0, help="where rays begin, in sides of the cube", low=0.0, high=100.0)
-    contract: bool = setting(False, help="all of space is in the cube", flag=False)
 
     def __post_init__(self):
         super().__post_init__()
         wrong = grid_levels.too_fine(self.num_levels, self.base_resolution, self.growth)
         if wrong:
             raise SettingError(wrong, "num_levels", "growth", "base_resolution")
-
-        if self.contract and self.cascades > 1:
-            raise SettingError("contracted space has one cascade", "contract", "cascades")
 
     @classmethod
     def defaults(
@@ -78,14 +66,14 @@ class RadianceConfig(Config):
         dim = len(shape)
         if max_parameters is None:
             return cls(channels, dim, **filled)
-        sizes = [options["log2_table_size"]] if "log2_table_size" in options else list(_TABLES)
+        tables = [options["log2_table_size"]] if "log2_table_size" in options else list(_TABLES)
         filled.pop("log2_table_size", None)
-        configs = [cls(channels, dim, log2_table_size=size, **filled) for size in sizes]
+        configs = [cls(channels, dim, log2_table_size=size, **filled) for size in tables]
         # A word of the occupancy takes the bytes of two parameters.
-        bits = [2 * config.stored - config.parameters for config in configs]
-        fitting = [c for c, size in zip(configs, bits, strict=True) if size <= max_parameters]
+        sizes = [config.parameters + 2 * config.bits for config in configs]
+        fitting = [c for c, size in zip(configs, sizes, strict=True) if size <= max_parameters]
         if not fitting:
-            raise TooSmall(min(bits))
+            raise TooSmall(min(sizes))
         return max(fitting, key=lambda config: config.parameters)
 
     @property
@@ -107,22 +95,8 @@ class RadianceConfig(Config):
         return rows * self.features_per_level + self._layers
 
     @property
-    def stored(self) -> int:
-        return self.parameters + self.cascades * words(self.occupancy)
-
-    @property
     def multiply_adds(self) -> int:
         return 2**self.dim * self.features + self._layers
-
-
-def words(resolution: int) -> int:
-    """64-bit words of the occupancy of a cube: a bit for each cell, and for each 4 x 4 x 4 of them,
-    and so on."""
-    count = 0
-    while resolution >= 4:
-        resolution //= 4
-        count += resolution**3
-    return count
 
 
 def _weights(inputs: int, width: int, depth: int, outputs: int) -> int:

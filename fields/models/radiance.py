@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fields import ops
+from fields.configs.marched import MarchedConfig
 from fields.configs.radiance import RadianceConfig
 from fields.encodings.hash_grid import init_table
 from fields.march import march
@@ -28,9 +29,23 @@ class Radiance(nn.Module):
         march: how rays are walked.
     """
 
-    dim: int
-    occupancy: Occupancy
-    march: ops.MarchSpec
+    def __init__(self, config: MarchedConfig):
+        super().__init__()
+        self.dim = config.dim
+        self.occupancy = Occupancy(config.occupancy, config.cascades)
+        self.march = ops.MarchSpec(
+            config.occupancy,
+            step=math.sqrt(3) / config.march_steps,
+            near=config.near,
+            growth=1 / 256 if config.contract else 0.0,  # Mueller et al. 2022, appendix E.1
+            contract=config.contract,
+        )
+
+    def places(self, coords: Tensor, times: Tensor | None) -> Tensor:
+        """coords [..., 3], with times [...] as the fourth axis where the field has one."""
+        if (times is not None) != (self.dim == 4):
+            raise ValueError(f"a field of {self.dim} coordinates takes times if they are 4")
+        return coords if times is None else torch.cat([coords, times[..., None].to(coords)], -1)
 
     def density(self, coords: Tensor, times: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """coords [..., 3] in [0, 1] and, of a scene that moves, times [...] in [0, 1] -> density
@@ -99,16 +114,9 @@ class RadianceField(Radiance):
     """
 
     def __init__(self, channels: int = 3, dim: int = 3, **settings):
-        super().__init__()
-        self.config = config = RadianceConfig(channels, dim, **settings)
-        self.dim = dim
-        self.occupancy = Occupancy(config.occupancy, config.cascades)
-        self.march = ops.MarchSpec(
-            config.occupancy,
-            step=math.sqrt(3) / config.march_steps,
-            near=config.near,
-            contract=config.contract,
-        )
+        config = RadianceConfig(channels, dim, **settings)
+        super().__init__(config)
+        self.config = config
         grid = ops.GridSpec(
             config.num_levels,
             config.base_resolution,
@@ -139,11 +147,7 @@ class RadianceField(Radiance):
         """coords [..., 3] in [0, 1] and, with a fourth axis, times [...] in [0, 1] -> density [...]
         over the unit cube's length, and features [..., 16] for `colour`, of which the first is the
         log of the density; beyond e^15 the density stays."""
-        if (times is not None) != (self.dim == 4):
-            raise ValueError(f"a field of {self.dim} coordinates takes times if they are 4")
-        if times is not None:
-            coords = torch.cat([coords, times[..., None].to(coords)], -1)
-        points = as_matrix("coords", coords, self.dim, self.table)
+        points = as_matrix("coords", self.places(coords, times), self.dim, self.table)
         features = ops.grid_mlp(
             points, self.table, self.density_params, self.spec.grid, self.spec.density
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class ShapeSource:
     """
 
     kind = "shape"
+    decided: Mapping[str, Any] = {}
     metric = "iou"
     unit = ""
     dim = 3

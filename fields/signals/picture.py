@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class PictureSignal:
     """
 
     kind = "picture"
+    decided: Mapping[str, Any] = {}
     loss = "l2"
     metric = "psnr"
     unit = " dB"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,9 @@ from fields.signals.views import Colour, Rays, Views, rays_of
 WHITE, BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 SCORED = 5  # views, where a target is looked at
 SAMPLED = 1 << 14  # rays
+_NEAR = 0.05  # of the box around the cameras: what is nearer is fog
 _MARGIN = 0.1  # dB, as for pictures
 _SEED = 2**31 - 2
-_NO_SPECTRUM = "FreSh compares the spectra of samples on a grid, and a scene has none"
 
 
 class SceneSignal:
@@ -40,11 +40,13 @@ class SceneSignal:
     metric = "psnr"
     unit = " dB"
     channels = 3
+    decided: Mapping[str, Any]
     sampled = SAMPLED
 
     def __init__(self, scene: Scene, options: SceneOptions, device: torch.device):
         self.source, self.options, self.device = scene, options, device
         self.dim = 4 if scene.moves else 3
+        self.decided = {"contract": True, "near": _NEAR} if scene.unbounded else {}
         if options.background != "auto" and not scene.alpha:
             raise FieldsError(
                 f"--background is for images with alpha; those of {scene.name} have none, so what"
@@ -107,7 +109,7 @@ class SceneSignal:
 
     @property
     def samples_for_fresh(self) -> Tensor:
-        raise FieldsError(_NO_SPECTRUM)
+        raise TypeError("a scene has rays, not samples")
 
     def estimate(self, loss: float, name: str) -> float | None:
         return -10 * math.log10(max(loss, 1e-12)) if name == "l2" else None

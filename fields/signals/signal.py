@@ -1,5 +1,6 @@
 """What a fit needs of its target, whatever kind of thing that is."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ class Signal(Protocol):
         loss: the name of the standard one.
         metric, unit: of the score: psnr in " dB", iou in "".
         sampled: samples of `sampled_score`.
+        decided: settings of the model that follow from the signal, whatever the model's flags.
         samples_for_fresh: [..., C] on an even grid, whose spectrum FreSh compares.
         notes: lines for the user, on what was mended.
     """
@@ -27,6 +29,7 @@ class Signal(Protocol):
     metric: str
     unit: str
     dim: int
+    decided: Mapping[str, Any]
 
     @property
     def name(self) -> str: ...

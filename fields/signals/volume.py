@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class VolumeSignal:
     """
 
     kind = "volume"
+    decided: Mapping[str, Any] = {}
     loss = "l2"
     metric = "psnr"
     unit = " dB"

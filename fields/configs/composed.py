@@ -1,0 +1,119 @@
+"""Radiance fields that are made of another model, which gives the density and what colour takes."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from fields.configs.base import Config, TooSmall, setting, settings
+from fields.configs.fourier import FourierConfig
+from fields.configs.marched import MarchedConfig
+from fields.configs.rbf import RbfConfig
+from fields.configs.triplane import TriPlaneConfig
+
+C = TypeVar("C", bound="ComposedConfig")
+_OWN = {"channels", "dim", "seed"}
+
+
+@dataclass(frozen=True)
+class ComposedConfig(MarchedConfig):
+    """The settings of a model, `base`, and those of a radiance field: `base` is asked in space, and
+    its values are the log of the density and the colour's coefficients of spherical harmonics."""
+
+    base: ClassVar[type[Config]]
+
+    degree: int = setting(3, help="of the harmonics of the direction", low=1, high=4)
+
+    @property
+    def outputs(self) -> int:
+        """Values of the model within."""
+        return 1 + self.channels * self.degree**2
+
+    @property
+    def inner(self) -> Config:
+        """The configuration of the model within."""
+        names = {item.name for item in settings(self.base)} - _OWN
+        own = {name: getattr(self, name) for name in names}
+        return self.base(self.outputs, self.dim, self.seed, **own)
+
+    def __post_init__(self):
+        super().__post_init__()
+        _ = self.inner  # checked when made
+
+    @property
+    def parameters(self) -> int:
+        return self.inner.parameters
+
+    @property
+    def stored(self) -> int:
+        return self.inner.stored + self.bits
+
+    @property
+    def multiply_adds(self) -> int:
+        return self.inner.multiply_adds + self.channels * self.degree**2
+
+    @classmethod
+    def for_signal(
+        cls: type[C],
+        channels: int,
+        shape: tuple[int, ...],
+        *,
+        max_parameters: int | None = None,
+        **options: Any,
+    ) -> C:
+        names = {item.name for item in settings(cls.base)} - _OWN
+        own = {name: value for name, value in options.items() if name in names}
+        others = {name: value for name, value in options.items() if name not in names}
+        empty = cls(channels, len(shape), **others)
+        most = None if max_parameters is None else max_parameters - 2 * empty.bits
+        try:
+            inner = cls.base.for_signal(empty.outputs, shape, max_parameters=most, **own)
+        except TooSmall as error:
+            raise TooSmall(error.least + 2 * empty.bits) from None
+        chosen = {name: getattr(inner, name) for name in names}
+        return cls(channels, len(shape), **{**chosen, **others})
+
+
+@dataclass(frozen=True)
+class RbfRadianceConfig(ComposedConfig, RbfConfig):
+    """Radial kernels on the features of a grid, and one linear layer to density and colour (Bouzidi
+    et al. 2025, section 4)."""
+
+    base: ClassVar[type[Config]] = RbfConfig
+
+    num_levels: int = setting(8, help="grids, coarse to fine", low=1, high=32)
+    features_per_level: int = setting(4, help="features at a vertex", choices=(1, 2, 4, 8))
+
+    @classmethod
+    def defaults(
+        cls, kind: str, cells: int, sized: bool, seconds: float | None = None
+    ) -> dict[str, Any]:
+        if sized:
+            return {}
+        return {"log2_table_size": 17, "base_resolution": 16, "growth": 64 ** (1 / 7)}
+
+
+@dataclass(frozen=True)
+class TriPlaneRadianceConfig(ComposedConfig, TriPlaneConfig):
+    """Planes over pairs of axes, whose features a small MLP decodes; of space and time there are
+    six, multiplied (Fridovich-Keil et al. 2023, K-Planes, section 3)."""
+
+    base: ClassVar[type[Config]] = TriPlaneConfig
+
+    @classmethod
+    def defaults(
+        cls, kind: str, cells: int, sized: bool, seconds: float | None = None
+    ) -> dict[str, Any]:
+        return {} if sized else {"resolution": 200, "features": 16, "depth": 1}
+
+
+@dataclass(frozen=True)
+class FourierRadianceConfig(ComposedConfig, FourierConfig):
+    """A ReLU network on sines and cosines of the place (Mildenhall et al. 2020)."""
+
+    base: ClassVar[type[Config]] = FourierConfig
+
+    @classmethod
+    def defaults(
+        cls, kind: str, cells: int, sized: bool, seconds: float | None = None
+    ) -> dict[str, Any]:
+        # Sixteen numbers at a corner of the cube give the network what it takes to be sharp.
+        return {"signed": False, "sigma": 6.0} | ({} if sized else {"width": 128})

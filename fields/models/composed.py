@@ -1,0 +1,60 @@
+"""Radiance fields that are made of another model."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fields import catalogue, ops
+from fields.configs.composed import (
+    ComposedConfig,
+    FourierRadianceConfig,
+    RbfRadianceConfig,
+    TriPlaneRadianceConfig,
+)
+from fields.models.radiance import Radiance
+from fields.ops.radiance import LARGEST_LOG_DENSITY
+from fields.points import as_matrix
+
+
+class ComposedRadiance(Radiance):
+    """A model that gives the log of the density, and coefficients of the colour.
+
+    Takes the settings of its `kind`. The colour is the sigmoid of a sum of spherical harmonics of
+    the direction. As often differentiable as the model within, `inner`.
+    """
+
+    kind: type[ComposedConfig]
+
+    def __init__(self, channels: int = 3, dim: int = 3, **settings):
+        config = self.kind(channels, dim, **settings)
+        super().__init__(config)
+        self.config = config
+        self.inner = catalogue.build(config.inner)
+
+    def density(self, coords: Tensor, times: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        values = self.inner(self.places(coords, times))
+        return values[..., 0].clamp(max=LARGEST_LOG_DENSITY).exp(), values[..., 1:]
+
+    def colour(self, features: Tensor, directions: Tensor) -> Tensor:
+        along = as_matrix("directions", directions, 3, features)
+        harmonics = ops.spherical_harmonics(along, self.config.degree)
+        coefficients = features.unflatten(-1, (self.config.channels, self.config.degree**2))
+        return (coefficients * harmonics.view(*directions.shape[:-1], 1, self.config.degree**2)).sum(-1).sigmoid()
+
+
+class RbfRadiance(ComposedRadiance):
+    """See RbfRadianceConfig."""
+
+    kind = RbfRadianceConfig
+
+
+class TriPlaneRadiance(ComposedRadiance):
+    """See TriPlaneRadianceConfig."""
+
+    kind = TriPlaneRadianceConfig
+
+
+class FourierRadiance(ComposedRadiance):
+    """See FourierRadianceConfig."""
+
+    kind = FourierRadianceConfig
