@@ -245,7 +245,9 @@ def unknown_option(name: str, config: type[Config]) -> str:
         if any(item.name == name and item.flag for item in settings(model.config))
     ]
     if others:
-        return f"{flag(name)} is an option of {either(others)}, not of {own.name}; choose by --model"
+        return (
+            f"{flag(name)} is an option of {either(others)}, not of {own.name}; choose by --model"
+        )
     known = [item.name for item in settings(config) if item.flag]
     return f"{own.name} has no option {flag(name)}{catalogue.suggestion(name, known, '--')}"
 

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from fields import device
-from fields.bench import cam_contest, closest_contest, machine, network_contest, rbf_contest
+from fields.bench import (
+    cam_contest,
+    closest_contest,
+    machine,
+    march_contest,
+    network_contest,
+    rbf_contest,
+)
 from fields.bench.contest import Contest, Engine
 from fields.bench.field_work import FieldWork
 from fields.bench.grid_contest import Rows, against_compile, infer_rows, train_rows
@@ -57,6 +64,13 @@ class Distances:
         return closest_contest.rows("bumpy ball", *mesh, rounds=rounds, quick=quick)
 
 
+class Marching:
+    """A training step of a radiance field, and a picture."""
+
+    def measure(self, rounds: int, threads: int, quick: bool) -> Rows:
+        return march_contest.rows(rounds=rounds, quick=quick)
+
+
 def _grid(work: Workload, rows: Callable[[Contest, int], Rows]) -> Group:
     return Group(work, FusedEngine, rows)
 
@@ -65,7 +79,7 @@ def _field(work: FieldWork, rows: Callable[[Contest, int], Rows]) -> Group:
     return Group(work, FieldEngine, rows)
 
 
-GROUPS: dict[str, Group | Distances] = {
+GROUPS: dict[str, Group | Distances | Marching] = {
     "train": _grid(PICTURE, train_rows),
     "infer": _grid(PICTURE, infer_rows),
     "infer-3d": _grid(SCENE, infer_rows),
@@ -75,6 +89,7 @@ GROUPS: dict[str, Group | Distances] = {
     "cam-small": _field(cam_contest.SMALL, cam_contest.rows),
     "rbf": _field(rbf_contest.RBF, rbf_contest.rows),
     "closest": Distances(),
+    "march": Marching(),
     "avx2": _grid(PICTURE, against_compile("our kernels held to AVX2")),
     "all-avx2": _grid(PICTURE, against_compile("all held to AVX2")),
 }

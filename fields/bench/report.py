@@ -10,7 +10,9 @@ Result = dict[str, Any]
 Row = dict[str, Any]
 
 KERNEL_COLUMNS = {
+    "milliseconds": ("ms", 1),
     "samples_per_second": ("M samples/s", 1e-6),
+    "rays_per_second": ("M rays/s", 1e-6),
     "times_compile": ("x compile", 1),
     "times_eager": ("x eager", 1),
     "times_drjit": ("x drjit", 1),

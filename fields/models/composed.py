@@ -39,7 +39,8 @@ class ComposedRadiance(Radiance):
         along = as_matrix("directions", directions, 3, features)
         harmonics = ops.spherical_harmonics(along, self.config.degree)
         coefficients = features.unflatten(-1, (self.config.channels, self.config.degree**2))
-        return (coefficients * harmonics.view(*directions.shape[:-1], 1, self.config.degree**2)).sum(-1).sigmoid()
+        harmonics = harmonics.view(*directions.shape[:-1], 1, self.config.degree**2)
+        return (coefficients * harmonics).sum(-1).sigmoid()
 
 
 class RbfRadiance(ComposedRadiance):
