@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fields.errors import FieldsError
 from fields.lens import STRAIGHT, Lens
-from fields.pictures.naming import shown
 
 FIELD_OF_VIEW = 35.0  # degrees, of the shorter side
 AZIMUTH = -30.0  # degrees beside the front, as glTF and Blender have it
@@ -164,48 +160,3 @@ def orbit(count: int, *ball: Any, elevation: float = 20.0, up: str = "y") -> lis
     return [
         around(*ball, azimuth=AZIMUTH + i * step, elevation=elevation, up=up) for i in range(count)
     ]
-
-
-def read(path: Path, size: tuple[int, int]) -> list[Camera]:
-    """The cameras of a JSON file: a path as nerfstudio's viewer saves it, or `frames` as in
-    transforms.json, each with a 4 x 4 matrix from camera to world.
-
-    Args:
-        path: the file.
-        size: (width, height) of the pictures; the field of view is that of the file.
-
-    Raises FieldsError for what is no such file.
-    """
-    name = shown(path)
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FieldsError(f"{name} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise FieldsError(f"{name} is no JSON; name a camera path") from None
-    try:
-        if "camera_path" in content:
-            return [
-                _camera(p["camera_to_world"], p.get("fov"), size) for p in content["camera_path"]
-            ]
-        angle = content.get("camera_angle_x")
-        fov = None if angle is None else math.degrees(_across(angle, size))
-        return [_camera(p["transform_matrix"], fov, size) for p in content["frames"]]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise FieldsError(
-            f"{name} holds no cameras; it needs camera_path or frames, each with a 4 x 4 matrix"
-        ) from None
-
-
-def _across(angle: float, size: tuple[int, int]) -> float:
-    """The vertical field of view that belongs to a horizontal one, in radians."""
-    return 2 * math.atan(math.tan(float(angle) / 2) * size[1] / size[0])
-
-
-def _camera(matrix: Any, fov: float | None, size: tuple[int, int]) -> Camera:
-    """`fov` is the vertical field of view in degrees."""
-    pose = np.asarray(matrix, np.float64)
-    if pose.size != 16 or not np.isfinite(pose).all():
-        raise ValueError
-    half = math.radians(FIELD_OF_VIEW if fov is None else float(fov)) / 2
-    return Camera.simple(pose.reshape(4, 4), size[0], size[1], size[1] / 2 / math.tan(half))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fields import Cancelled, FieldsError, cameras
+from fields import Cancelled, FieldsError, camera_paths, cameras
 from fields.leaps import leaps_of
 from fields.shapes import ShapeSpace
 from fields.tracing import Tracer, draw
@@ -125,17 +125,18 @@ def test_cameras_of_a_file(tmp_path):
     path = tmp_path / "path.json"
     views = [{"camera_to_world": pose.ravel().tolist(), "fov": 50}]
     path.write_text(json.dumps({"camera_path": views}))
-    (camera,) = cameras.read(path, (80, 60))
+    (shot,) = camera_paths.read(path, (80, 60), (8, 8)).shots
+    camera = shot.camera
     assert np.allclose(camera.cam_to_world, pose)
     assert camera.focal == pytest.approx(30 / math.tan(math.radians(25)))
     frames = {"camera_angle_x": 0.8, "frames": [{"transform_matrix": pose.tolist()}] * 2}
     path.write_text(json.dumps(frames))
-    found = [camera.focal for camera in cameras.read(path, (80, 60))]
+    found = [shot.camera.focal for shot in camera_paths.read(path, None, (80, 60)).shots]
     assert found == [pytest.approx(40 / math.tan(0.4))] * 2
     for wrong in ("{", "[]", "{}", '{"frames": [{"transform_matrix": [[1, 2], [3, 4]]}]}'):
         path.write_text(wrong)
         with pytest.raises(FieldsError, match=r"path\.json"):
-            cameras.read(path, (8, 8))
+            camera_paths.read(path, (8, 8), (8, 8))
 
 
 @pytest.mark.parametrize("up", ["x", "y", "z"])

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 _STARTED = time.perf_counter()
 
 VERBS = {
-    "fit": "store a picture, a shape or a volume in a field",
+    "fit": "store a picture, a shape, a volume or a scene in a field",
     "render": "draw a fitted field, at any size",
-    "mesh": "turn a fitted shape into a mesh",
+    "mesh": "turn a fitted shape or scene into a mesh",
     "eval": "score a fitted field against its source",
     "info": "what a run holds",
     "models": "the models that can be fitted",

@@ -18,8 +18,12 @@ def say_fallback(run: "Run") -> None:
 def scored(scores: dict[str, Any]) -> str:
     """The scores of a field in a few words, whatever it stores."""
     if "psnr" in scores:
-        ssim = scores.get("ssim")
-        return f"{scores['psnr']:.2f} dB" + (f", SSIM {ssim:.4f}" if ssim is not None else "")
+        ssim, lpips = scores.get("ssim"), scores.get("lpips")
+        return (
+            f"{scores['psnr']:.2f} dB"
+            + (f", SSIM {ssim:.4f}" if ssim is not None else "")
+            + (f", LPIPS {lpips:.4f}" if lpips is not None else "")
+        )
     parts = []
     if scores.get("iou") is not None:
         parts.append(f"IoU {scores['iou']:.4f}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fields.cli import render_scene
 from fields.cli.notes import say_fallback
 from fields.cli.parser import Parser, box, number, size, whole
 from fields.errors import FieldsError, either, flag
@@ -12,9 +13,19 @@ from fields.errors import FieldsError, either, flag
 if TYPE_CHECKING:
     from fields.runs import PictureRun, Run, ShapeRun, VolumeRun
 
-SHADINGS = ("lit", "colour", "normals", "depth")
-VIEW = ("crop", "azimuth", "elevation", "camera", "orbit", "fps", "shading", "slice")
-TAKES = {"picture": {"crop"}, "shape": {*VIEW} - {"crop", "slice"}, "volume": {"slice"}}
+SHADINGS = {
+    "shape": ("lit", "colour", "normals", "depth"),
+    "scene": ("colour", "depth", "opacity", "normals"),
+}
+PATH = ("camera", "orbit", "fps", "shading")
+OF_SCENES = ("spiral", "split", "background", "time")
+VIEW = ("crop", "azimuth", "elevation", *PATH, *OF_SCENES, "slice")
+TAKES = {
+    "picture": {"crop"},
+    "shape": {"azimuth", "elevation", *PATH},
+    "volume": {"slice"},
+    "scene": {*PATH, *OF_SCENES},
+}
 
 
 def main(arguments: Sequence[str], started: float) -> None:
@@ -31,24 +42,39 @@ def main(arguments: Sequence[str], started: float) -> None:
         metavar="X0,Y0,X1,Y1",
         help="only these pixels of a picture, of those that --size makes",
     )
-    shapes = parser.add_argument_group("of a shape")
-    add = shapes.add_argument
-    add("--azimuth", type=number, metavar="DEG", help="of the camera, around the shape (-30)")
-    add("--elevation", type=number, metavar="DEG", help="of the camera, above the horizon (20)")
+    add = parser.add_argument_group("of a shape or a scene").add_argument
     add("--camera", metavar="FILE", help="the cameras of a JSON file, one or a whole path")
     add("--orbit", type=whole, metavar="N", help="N views once around")
-    add("--fps", type=number, metavar="N", help="of a film (30)")
-    add("--shading", metavar="WORD", help="lit, colour, normals or depth (lit)")
+    add("--fps", type=number, metavar="N", help="of a film (that of the camera path, or 30)")
+    add(
+        "--shading", metavar="WORD",
+        help="lit, colour, normals or depth (lit); of a scene colour, depth, opacity or normals"
+        " (colour)",
+    )  # fmt: skip
+    add = parser.add_argument_group("of a shape").add_argument
+    add("--azimuth", type=number, metavar="DEG", help="of the camera, around the shape (-30)")
+    add("--elevation", type=number, metavar="DEG", help="of the camera, above the horizon (20)")
+    add = parser.add_argument_group("of a scene").add_argument
+    add("--spiral", type=whole, metavar="N", help="N views that sway around one")
+    add(
+        "--split",
+        metavar="NAME",
+        help="every view of train, val or test, beside its photo (-o DIR)",
+    )
+    add("--background", metavar="WORD", help="white or black (that of the scores)")
+    add(
+        "--time", type=number, metavar="T", help="from 0 to 1, where it moves (0; of a path 0 to 1)"
+    )
     slices = parser.add_argument_group("of a volume")
     slices.add_argument("--slice", type=axis_at, metavar="AXIS@AT", help="such as z@0.5 (z@0.5)")
     parsed = parser.parse(arguments)
     from fields.pictures import output_format
 
     check(parsed)
-    if parsed.out and not is_film(parsed.out):
+    if parsed.out and not (is_film(parsed.out) or is_array(parsed.out) or parsed.split):
         output_format(parsed.out)  # before anything is drawn
     from fields.device import threads
-    from fields.runs import PictureRun, ShapeRun, VolumeRun, load
+    from fields.runs import PictureRun, SceneRun, ShapeRun, VolumeRun, load
 
     run = load(parsed.run)
     say_fallback(run)
@@ -56,6 +82,11 @@ def main(arguments: Sequence[str], started: float) -> None:
     unknown = wanted.keys() - TAKES[run.kind]
     if unknown:
         raise FieldsError(f"{flag(min(unknown))} is not for the {run.kind} that this run stores")
+    if parsed.shading not in (None, *SHADINGS.get(run.kind, ())):
+        words = either(SHADINGS[run.kind])
+        raise FieldsError(f"--shading must be {words}, got {parsed.shading!r}")
+    if parsed.out and is_array(parsed.out) and not isinstance(run, SceneRun):
+        output_format(parsed.out)
     with threads():
         if isinstance(run, PictureRun):
             picture(run, parsed)
@@ -63,6 +94,9 @@ def main(arguments: Sequence[str], started: float) -> None:
             shape(run, parsed)
         elif isinstance(run, VolumeRun):
             volume(run, parsed)
+        elif isinstance(run, SceneRun):
+            out = Path(parsed.out) if parsed.out else None
+            render_scene.scene(run, parsed, out, beside(run))
 
 
 def picture(run: "PictureRun", parsed: argparse.Namespace) -> None:
@@ -79,7 +113,7 @@ def picture(run: "PictureRun", parsed: argparse.Namespace) -> None:
 
 
 def shape(run: "ShapeRun", parsed: argparse.Namespace) -> None:
-    from fields import cameras
+    from fields import camera_paths
     from fields.pictures import write_picture
     from fields.pictures.naming import shown
 
@@ -88,7 +122,8 @@ def shape(run: "ShapeRun", parsed: argparse.Namespace) -> None:
         raise FieldsError(f"--size of a shape is WIDTHxHEIGHT, such as 800x800, got {size:g}x")
     angles = {n: v for n in ("azimuth", "elevation") if (v := getattr(parsed, n)) is not None}
     if parsed.camera:
-        views = cameras.read(Path(parsed.camera), size)
+        path = camera_paths.read(Path(parsed.camera), size, size)
+        views = [shot.camera for shot in path.shots]
     elif parsed.orbit:
         views = run.orbit(parsed.orbit, size)
     else:
@@ -102,9 +137,9 @@ def shape(run: "ShapeRun", parsed: argparse.Namespace) -> None:
         write_film(out, drawn, parsed.fps or 30.0)
         print(f"{shown(out)}: {len(views)} views of {size[0]} x {size[1]} pixels")
         return
-    paths = [out] if len(views) == 1 else numbered(out, len(views))
-    for path, pixels in zip(paths, drawn, strict=True):
-        write_picture(path, pixels)
+    paths = render_scene.numbered(out, len(views))
+    for name, pixels in zip(paths, drawn, strict=True):
+        write_picture(name, pixels)
     views_of = f", the last of {len(views)}" if len(views) > 1 else ""
     print(f"{shown(paths[-1])}: {size[0]} x {size[1]} pixels{views_of}")
 
@@ -122,13 +157,22 @@ def volume(run: "VolumeRun", parsed: argparse.Namespace) -> None:
 
 def check(parsed: argparse.Namespace) -> None:
     """FieldsError for numbers and words of no use."""
-    if parsed.shading not in (None, *SHADINGS):
-        raise FieldsError(f"--shading must be {either(SHADINGS)}, got {parsed.shading!r}")
+    known = {word for words in SHADINGS.values() for word in words}
+    if parsed.shading not in (None, *known):
+        words = either(SHADINGS["shape"])
+        raise FieldsError(f"--shading must be {words}, of a scene opacity; got {parsed.shading!r}")
+    render_scene.check(parsed)
     if parsed.orbit is not None and not 1 <= parsed.orbit <= 10_000:
         raise FieldsError(f"--orbit must be from 1 to 10,000, got {parsed.orbit}")
     if parsed.fps is not None and not 0 < parsed.fps <= 240:
         raise FieldsError(f"--fps must be more than 0 and at most 240, got {parsed.fps:g}")
-    ways = ("camera", "orbit", "azimuth" if parsed.azimuth is not None else "elevation")
+    ways = (
+        "camera",
+        "orbit",
+        "spiral",
+        "split",
+        "azimuth" if parsed.azimuth is not None else "elevation",
+    )
     given = [flag(name) for name in ways if getattr(parsed, name) is not None]
     if len(given) > 1:
         raise FieldsError(f"{given[0]} and {given[1]} both say where to look from; give one")
@@ -138,10 +182,8 @@ def is_film(path: str | Path) -> bool:
     return Path(path).suffix.lower() == ".mp4"
 
 
-def numbered(path: Path, count: int) -> list[Path]:
-    """path-001.png and on."""
-    digits = len(str(count))
-    return [path.with_name(f"{path.stem}-{i:0{digits}}{path.suffix}") for i in range(1, count + 1)]
+def is_array(path: str | Path) -> bool:
+    return Path(path).suffix.lower() == ".npy"
 
 
 def axis_at(text: str) -> tuple[str, float]:
@@ -158,5 +200,9 @@ def axis_at(text: str) -> tuple[str, float]:
 
 def place(run: "Run", parsed: argparse.Namespace, suffix: str) -> Path:
     """Where the drawing goes."""
-    beside = run.path if run.path.is_dir() else run.path.parent
-    return Path(parsed.out) if parsed.out else beside / f"render.{suffix}"
+    return Path(parsed.out) if parsed.out else beside(run) / f"render.{suffix}"
+
+
+def beside(run: "Run") -> Path:
+    """The folder that drawings of a run go to."""
+    return run.path if run.path.is_dir() else run.path.parent

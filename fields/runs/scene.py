@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fields import cameras, folder
+from fields import folder
+from fields.camera_paths import Rig, Shot
 from fields.cameras import Camera
-from fields.errors import Cancelled, FieldsError
+from fields.errors import Cancelled, FieldsError, either
 from fields.models.radiance import Radiance
 from fields.pictures import png
 from fields.pictures.naming import shown
 from fields.render import device_of
+from fields.runs import scene_mesh
 from fields.runs.run import Run
+from fields.runs.scene_pictures import (
+    SEEN,
+    Span,
+    as_bytes,
+    depth_picture,
+    normals_of,
+    normals_picture,
+    side_by_side,
+    span_of,
+)
 from fields.scenes import Frame, Scene, load_images, read_scene
 from fields.shapes.space import ShapeSpace
+from fields.signals.lpips import lpips_here
 from fields.signals.scene import SceneSignal, over
 from fields.signals.view_score import view_psnr, view_ssim
 from fields.signals.views import Colour, rays_of
 
-SHADINGS = ("colour", "depth", "opacity")
+SHADINGS = ("colour", "depth", "opacity", "normals")
+RESOLUTION = 256  # cells along an axis of the cube, of meshes
 _SIDE = 800  # the longest of a picture, unless the caller says otherwise
-_GAP = 4  # pixels between pictures that stand side by side
+_LOOKS, _LOOK_SIDE = 6, 80  # pictures that tell the depths of a path, and their longest side
+Size = tuple[int, int]
 
 
 class SceneRun(Run):
@@ -36,6 +51,8 @@ class SceneRun(Run):
         box: [2, 3] of the scene.
         up: the direction that points up.
         moves: it has a time, from 0 to 1.
+        background: RGB from 0 to 1, of pictures and scores.
+        rig: the cameras that it was seen from.
     """
 
     field: Radiance
@@ -47,8 +64,13 @@ class SceneRun(Run):
             self.moves = bool(signal["moves"])
             r, g, b = map(float, signal["background"])
             self.size = int(signal["size"][0]), int(signal["size"][1])
-            self.focal = float(signal["focal"][0])
-            self.positions = np.asarray(signal["positions"], np.float64).reshape(-1, 3)
+            self.rig = Rig(
+                np.asarray(signal["positions"], np.float64).reshape(-1, 3),
+                np.asarray(signal["directions"], np.float64).reshape(-1, 3),
+                np.asarray(signal["centre"], np.float64).reshape(3),
+                self.up,
+                float(signal["focal"][0]) / self.size[0],
+            )
             matrix = np.asarray(self.config["world_to_unit"], np.float64).reshape(4, 4)
         except (KeyError, TypeError, ValueError, IndexError):
             raise FieldsError(f"{shown(self.path)} describes no scene") from None
@@ -56,38 +78,24 @@ class SceneRun(Run):
         x, y, z = matrix[:3, 3].tolist()
         self.space = ShapeSpace(float(matrix[0, 0]), (x, y, z))
 
+    def view(self, size: Size | None = None) -> Camera:
+        """A good one to begin with."""
+        return self.rig.view(size or self.usual_size)
+
+    def orbit(self, count: int, size: Size | None = None) -> list[Camera]:
+        """`count` cameras once around the scene, see Rig."""
+        return self.rig.orbit(count, size or self.usual_size)
+
+    def spiral(self, count: int, size: Size | None = None) -> list[Camera]:
+        """`count` cameras that sway around one view, see Rig."""
+        return self.rig.spiral(count, size or self.usual_size)
+
     @property
-    def centre(self) -> np.ndarray:
-        """[3], of the box."""
-        return self.box.mean(0)
-
-    def orbit(self, count: int, size: tuple[int, int] | None = None) -> list[Camera]:
-        """`count` cameras once around the middle, as far away and as high above it as those that
-        the scene was seen from."""
-        size = size or self._usual_size()
-        away = self.positions - self.centre
-        height = float(np.median(away @ self.up))
-        level = away - (away @ self.up)[:, None] * self.up
-        radius = float(np.median(np.linalg.norm(level, axis=1)))
-        first = np.cross(self.up, (1.0, 0.0, 0.0) if abs(self.up[0]) < 0.9 else (0.0, 1.0, 0.0))
-        first /= np.linalg.norm(first)
-        second = np.cross(self.up, first)
-        focal = self.focal * size[0] / self.size[0]
-        result = []
-        for angle in 2 * np.pi * np.arange(count) / count:
-            eye = np.cos(angle) * first + np.sin(angle) * second
-            eye = self.centre + radius * eye + height * self.up
-            pose = cameras.look_at(eye, self.centre, self.up)
-            result.append(Camera.simple(pose, size[0], size[1], focal))
-        return result
-
-    def camera(self, size: tuple[int, int] | None = None) -> Camera:
-        """The first of an orbit."""
-        return self.orbit(1, size)[0]
-
-    def _usual_size(self) -> tuple[int, int]:
+    def usual_size(self) -> Size:
+        """That of the photos, or less; even, as films want it."""
         factor = min(1.0, _SIDE / max(self.size))
-        return max(round(self.size[0] * factor), 1), max(round(self.size[1] * factor), 1)
+        width, height = (max(2 * round(side * factor / 2), 2) for side in self.size)
+        return width, height
 
     def trace(
         self, camera: Camera, time: float | None = None, cancel: Tensor | None = None
@@ -121,49 +129,88 @@ class SceneRun(Run):
             distance.view(shape).cpu().numpy(),
         )
 
+    def numbers(
+        self,
+        camera: Camera,
+        shading: str = "colour",
+        *,
+        background: Colour | None = None,
+        time: float | None = None,
+        cancel: Tensor | None = None,
+    ) -> np.ndarray:
+        """What a camera sees, float32 [H, W, 3] or [H, W].
+
+        Args:
+            camera: in units of the source.
+            shading: colour, in [0, 1]; depth along the camera's axis in units of the source, or
+                normals in its axes, both 0 where the opacity is no more than a half; or opacity.
+            background: RGB from 0 to 1; by default that of the scores.
+            time, cancel: as `trace`.
+        """
+        if shading not in SHADINGS:
+            raise FieldsError(f"--shading of a scene is {either(SHADINGS)}, got {shading!r}")
+        colours, opacity, distance = self.trace(camera, time, cancel)
+        if shading == "opacity":
+            return opacity
+        if shading == "colour":
+            behind = np.asarray(self.background if background is None else background, np.float32)
+            return np.clip(colours + (1 - opacity)[..., None] * behind, 0, 1)
+        along = (camera.rays()[1] @ camera.forward).reshape(distance.shape)
+        depth = np.where(opacity > SEEN, distance * along, 0).astype(np.float32)
+        return depth if shading == "depth" else normals_of(camera, depth)
+
     def render(
         self,
-        size: tuple[int, int] | None = None,
+        size: Size | None = None,
         *,
         camera: Camera | None = None,
         shading: str = "colour",
         background: Colour | None = None,
         time: float | None = None,
+        span: Span | None = None,
         cancel: Tensor | None = None,
     ) -> np.ndarray:
         """Draw the scene.
 
         Args:
-            size: (width, height) in pixels, for the usual camera; by default that of its images.
-            camera: another view, in units of the source.
-            shading: colour, depth (near is bright) or opacity.
-            background: RGB from 0 to 1; by default that of the scores.
-            time, cancel: as `trace`.
+            size: (width, height) in pixels, for the usual view; by default that of its images.
+            camera, shading, background, time, cancel: as `numbers`.
+            span: depths that are white and dark; those of the picture by default.
 
         Returns [height, width, 3] uint8.
         """
-        colours, opacity, distance = self.trace(camera or self.camera(size), time, cancel)
-        if shading == "opacity":
-            values = np.repeat(opacity[..., None], 3, axis=2)
-        elif shading == "depth":
-            values = self._depth_colours(distance, opacity)
-        else:
-            behind = np.asarray(self.background if background is None else background, np.float32)
-            values = colours + (1 - opacity)[..., None] * behind
-        return _bytes(values)
+        values = self.numbers(
+            camera or self.view(size), shading, background=background, time=time, cancel=cancel
+        )
+        if shading == "depth":
+            values = depth_picture(values, span)
+        elif shading == "normals":
+            values = normals_picture(values)
+        elif shading == "opacity":
+            values = np.repeat(values[..., None], 3, axis=2)
+        return as_bytes(values)
 
-    def _depth_colours(self, distance: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-        """Grey: white is the nearest that is seen, dark the farthest, black is nothing."""
-        seen = opacity > 0.5
-        if not seen.any():
-            return np.zeros((*distance.shape, 3), np.float32)
-        near, far = np.percentile(distance[seen], (0.5, 99.5))
-        grey = 1 - 0.85 * np.clip((distance - near) / max(far - near, 1e-9), 0, 1)
-        return np.repeat(np.where(seen, grey, 0)[..., None], 3, axis=2).astype(np.float32)
+    def depth_span(self, shots: Sequence[Shot]) -> Span:
+        """Depths that are white and dark in all pictures of a path, told by small ones of some."""
+        some = shots[:: max(len(shots) // _LOOKS, 1)]
+        small = [Shot(_shrunk(shot.camera, _LOOK_SIDE), shot.time) for shot in some]
+        return span_of([self.numbers(s.camera, "depth", time=s.time) for s in small])
+
+    def mesh(
+        self,
+        resolution: int | None = None,
+        level: float | None = None,
+        *,
+        time: float | None = None,
+        **options: Any,
+    ) -> scene_mesh.Mesh:
+        """The surface at a density, see scene_mesh.mesh."""
+        resolution = RESOLUTION if resolution is None else resolution
+        return scene_mesh.mesh(self, resolution, level, time, **options)
 
     def png(self, longest: int | None = None) -> bytes:
         """A view of the scene as a PNG file."""
-        width, height = self._usual_size()
+        width, height = self.usual_size
         factor = min(1.0, (longest or _SIDE) / max(width, height))
         return png.encode(self.render((round(width * factor), round(height * factor))), None)
 
@@ -189,10 +236,8 @@ class SceneRun(Run):
             there = ", ".join(name for name, some in scene.splits.items() if some)
             raise FieldsError(f"{scene.name} has no split {split!r}; it has {there}")
         images = load_images(scene, split)
-        behind = np.asarray(self.background, np.float32)
         for i, frame in enumerate(frames):
-            colours, opacity, _ = self.trace(frame.camera, frame.time)
-            drawn = np.clip(colours + (1 - opacity)[..., None] * behind, 0, 1)
+            drawn = self.numbers(frame.camera, time=frame.time)
             yield frame, drawn, over(images.image(i), self.background), images.mask(i)
 
     def scores(
@@ -201,29 +246,32 @@ class SceneRun(Run):
         split: str = "test",
         each: Callable[[str, dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
-        """PSNR and SSIM, means over the views of a split; `each` is told those of each view."""
-        psnr, ssim = [], []
+        """PSNR and SSIM, means over the views of a split, and LPIPS where it is on this machine;
+        `each` is told those of each view. Of masked views PSNR alone, of the pixels that count."""
+        perceptual = lpips_here()
+        found: dict[str, list[float]] = {"psnr": [], "ssim": [], "lpips": []}
         for frame, drawn, photo, mask in self.views(scene, split):
-            psnr.append(view_psnr(drawn, photo, mask))
-            found = view_ssim(drawn, photo) if mask is None else None
-            ssim += [] if found is None else [found]
+            figures = {"psnr": round(view_psnr(drawn, photo, mask), 4)}
+            ssim = view_ssim(drawn, photo) if mask is None else None
+            if ssim is not None:
+                figures["ssim"] = round(ssim, 5)
+            if perceptual is not None and mask is None:
+                figures["lpips"] = round(perceptual(drawn, photo), 5)
+            for name, value in figures.items():
+                found[name].append(value)
             if each is not None:
-                each(frame.name, {"psnr": round(psnr[-1], 4), "ssim": found})
-        return {
-            "split": split,
-            "views": len(psnr),
-            "psnr": round(float(np.mean(psnr)), 4),
-            "ssim": round(float(np.mean(ssim)), 5) if ssim else None,
-        }
+                each(frame.name, figures)
+        means = {name: float(np.mean(some)) for name, some in found.items() if some}
+        views = {"split": split, "views": len(found["psnr"])}
+        return views | {n: round(v, 4 if n == "psnr" else 5) for n, v in means.items()}
 
     def finish(self, signal: SceneSignal, place: folder.RunFolder) -> dict[str, Any]:
         scene = signal.source
-        first = scene.splits["test"][0]
-        _, opacity, distance = self.trace(first.camera, first.time)
-        _, drawn, photo, _ = next(self.views(scene))
-        parts = [photo, drawn, self._depth_colours(distance, opacity)]
+        frame, drawn, photo, _ = next(self.views(scene))
+        depth = depth_picture(self.numbers(frame.camera, "depth", time=frame.time))
         with place.replacing(folder.PREVIEW) as file:
-            file.write(png.encode(side_by_side([_bytes(part) for part in parts]), None))
+            parts = [as_bytes(part) for part in (photo, drawn, depth)]
+            file.write(png.encode(side_by_side(parts), None))
         return self.scores(scene)
 
     @property
@@ -235,12 +283,7 @@ class SceneRun(Run):
         return f"Run({shown(self.path)!r}: {self.config['model']}, {self.described}{score})"
 
 
-def side_by_side(pictures: list[np.ndarray]) -> np.ndarray:
-    """Pictures [H, W, 3] uint8 of one height, from left to right."""
-    gap = np.full((pictures[0].shape[0], _GAP, 3), 255, np.uint8)
-    parts = [part for picture in pictures for part in (gap, picture)]
-    return np.concatenate(parts[1:], axis=1)
-
-
-def _bytes(values: np.ndarray) -> np.ndarray:
-    return (values * 255).round().clip(0, 255).astype(np.uint8)
+def _shrunk(camera: Camera, longest: int) -> Camera:
+    factor = min(1.0, longest / max(camera.width, camera.height))
+    width, height = (max(round(n * factor), 1) for n in (camera.width, camera.height))
+    return camera.resized(width, height, width / camera.width, height / camera.height)

@@ -2,10 +2,12 @@
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from fields.cameras import UPS
 from fields.errors import FieldsError, either
 from fields.pictures.naming import shown
 from fields.pictures.replacing import replacing
@@ -40,7 +42,7 @@ def write_mesh(
     normals: np.ndarray | None = None,
     colours: np.ndarray | None = None,
     *,
-    up: str = "z",
+    up: str | Sequence[float] = "z",
 ) -> None:
     """Write a mesh; the file appears complete or not at all.
 
@@ -52,7 +54,7 @@ def write_mesh(
             would lose, OBJ as many digits as it needs, and both keep the axes.
         faces: [F, 3] integers.
         normals: [V, 3] of unit length; STL has none of vertices.
-        up: the axis of `vertices` that points up, x, y or z.
+        up: the axis of `vertices` that points up, x, y or z, or a direction [3].
         colours: [V, 3] uint8 sRGB; GLB holds them linear, as glTF says, in 16 bits; STL has none.
 
     Raises FieldsError, one line: unknown suffix, arrays that are no mesh, an STL so far from the
@@ -76,10 +78,24 @@ def write_mesh(
             file.write(_with_trimesh(format_, vertices, faces, normals, colours))
 
 
-def _to_z_up(vectors: np.ndarray, up: str) -> np.ndarray:
-    """Vectors [V, 3] turned so that the axis `up` becomes z."""
+def _to_z_up(vectors: np.ndarray, up: str | Sequence[float]) -> np.ndarray:
+    """Vectors [V, 3] turned so that the axis or the direction `up` becomes z."""
+    if not isinstance(up, str):
+        axis = next((a for a, unit in UPS.items() if np.allclose(up, unit, atol=1e-4)), None)
+        if axis is None:
+            return np.asarray(vectors) @ _shortest_turn(np.asarray(up, np.float64)).T
+        up = axis
     x, y, z = np.asarray(vectors).T
     return np.stack({"x": (y, z, x), "y": (x, -z, y), "z": (x, y, z)}[up], axis=1)
+
+
+def _shortest_turn(up: np.ndarray) -> np.ndarray:
+    """[3, 3]: the least rotation that brings a direction to z."""
+    x, y, z = up / np.linalg.norm(up)
+    if z < -0.9999:
+        return np.diag([1.0, -1.0, -1.0])
+    cross = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0]])
+    return np.eye(3) + cross + cross @ cross / (1 + z)
 
 
 def decimate(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fields.cameras import Camera
 from fields.configs.scene import SceneOptions
 from fields.errors import FieldsError
 from fields.models.radiance import Radiance
 from fields.scenes import Frame, Scene, load_images
+from fields.scenes.views import focus
 from fields.signals.picture_score import MOST_PSNR
 from fields.signals.view_score import shown_over, view_psnr
 from fields.signals.views import Colour, Rays, Views, rays_of
@@ -171,7 +173,9 @@ class SceneSignal:
             "background": list(self.background),
             "size": [first.width, first.height],
             "focal": [first.fl_x, first.fl_y],
-            "positions": [[round(x, 6) for x in camera.position.tolist()] for camera in cameras],
+            "centre": _centre(cameras, scene.box),
+            "positions": [_rounded(camera.position) for camera in cameras],
+            "directions": [_rounded(camera.forward) for camera in cameras],
         }
 
     def tensors(self) -> dict[str, Tensor]:
@@ -193,6 +197,16 @@ class SceneSignal:
             if tensor is not None:
                 digest.update(tensor.cpu().numpy().data)
         return digest.hexdigest()
+
+
+def _centre(cameras: Sequence[Camera], box: np.ndarray) -> list[float]:
+    """What cameras look at; the middle of the box where that is no one point."""
+    found = focus(cameras)
+    return _rounded(box.mean(0) if found is None else found)
+
+
+def _rounded(vector: np.ndarray) -> list[float]:
+    return [round(x, 6) for x in vector.tolist()]
 
 
 def over(pixels: np.ndarray, background: Colour) -> np.ndarray:

@@ -1,0 +1,95 @@
+"""What a camera sees of a scene, as pictures that one can read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fields.cameras import Camera
+
+SEEN = 0.5  # opacity from which on there is a surface
+LARGEST_ERROR = 0.25  # of a pixel, in [0, 1]: the brightest colour of an error picture
+_GAP = 4  # pixels between pictures that stand side by side
+_FARTHEST = 0.15  # how bright it is; nothing is black
+_OUTSIDE = 0.35  # grey of pixels that do not count
+Span = tuple[float, float]
+
+
+def as_bytes(values: np.ndarray) -> np.ndarray:
+    """Floats in [0, 1], clamped, as uint8."""
+    return (values * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def span_of(depths: list[np.ndarray]) -> Span:
+    """The nearest and the farthest of some depths, but for outliers; 0 is nothing."""
+    seen = np.concatenate([depth[depth > 0] for depth in depths])
+    if not len(seen):
+        return 0.0, 1.0
+    near, far = np.percentile(seen, (0.5, 99.5))
+    return float(near), float(far)
+
+
+def depth_picture(depth: np.ndarray, span: Span | None = None) -> np.ndarray:
+    """[H, W] -> grey [H, W, 3] in [0, 1]: near is white, far is dark, nothing is black.
+
+    `span`: depths that are white and dark; by default the nearest and farthest of the picture.
+    """
+    near, far = span or span_of([depth])
+    share = np.clip((depth - near) / max(far - near, 1e-9), 0, 1)
+    grey = np.where(depth > 0, 1 - (1 - _FARTHEST) * share, 0)
+    return np.repeat(grey[..., None], 3, axis=2).astype(np.float32)
+
+
+def normals_picture(normals: np.ndarray) -> np.ndarray:
+    """[H, W, 3] in axes of the source -> x, y, z as red, green, blue; nothing is white."""
+    nothing = ~normals.any(axis=2, keepdims=True)
+    return np.where(nothing, 1.0, 0.5 + 0.5 * normals).astype(np.float32)
+
+
+def normals_of(camera: Camera, depth: np.ndarray) -> np.ndarray:
+    """The normals [H, W, 3] of the surface that depths [H, W] along a camera's axis describe, in
+    axes of the source, towards the camera; 0 where there is no depth.
+
+    Of the differences to both neighbours along an axis the shorter one counts, so that edges stay.
+    """
+    _, directions = camera.rays()
+    along = directions @ camera.forward
+    points = (directions / along[:, None]).reshape(*depth.shape, 3) * depth[..., None]
+    right, down = (_difference(points, depth > 0, axis) for axis in (1, 0))
+    normals = np.cross(down, right)
+    length = np.linalg.norm(normals, axis=2, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        normals = np.where(length > 0, normals / length, 0)
+    away = (normals.reshape(-1, 3) * directions).sum(1).reshape(depth.shape) > 0
+    return np.where(away[..., None], -normals, normals).astype(np.float32)
+
+
+def _difference(points: np.ndarray, seen: np.ndarray, axis: int) -> np.ndarray:
+    """From each point to the next along an axis, or from the one before; 0 without neighbours."""
+    points, seen = np.moveaxis(points, axis, 0), np.moveaxis(seen, axis, 0)
+    step = np.where((seen[1:] & seen[:-1])[..., None], np.diff(points, axis=0), np.inf)
+    none = np.full_like(step[:1], np.inf)
+    ahead, behind = np.concatenate([step, none]), np.concatenate([none, step])
+    nearer = (ahead**2).sum(-1, keepdims=True) <= (behind**2).sum(-1, keepdims=True)
+    result = np.where(nearer, ahead, behind)
+    return np.moveaxis(np.where(np.isfinite(result), result, 0), 0, axis)
+
+
+def error_picture(
+    drawn: np.ndarray, photo: np.ndarray, mask: np.ndarray | None = None
+) -> np.ndarray:
+    """The mean difference of channels, from black (none) by violet and orange to yellow
+    (LARGEST_ERROR and more); of every picture alike. Grey is what a mask leaves out."""
+    from matplotlib import colormaps
+
+    error = np.abs(drawn - photo).mean(axis=2)
+    picture = colormaps["inferno"](np.clip(error / LARGEST_ERROR, 0, 1))[..., :3]
+    if mask is not None:
+        picture[~mask] = _OUTSIDE
+    return picture.astype(np.float32)
+
+
+def side_by_side(pictures: list[np.ndarray]) -> np.ndarray:
+    """Pictures [H, W, 3] uint8 of one height, from left to right."""
+    gap = np.full((pictures[0].shape[0], _GAP, 3), 255, np.uint8)
+    parts = [part for picture in pictures for part in (gap, picture)]
+    return np.concatenate(parts[1:], axis=1)
