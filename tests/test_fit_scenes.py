@@ -1,0 +1,212 @@
+"""Scenes as sources of a fit: what is learned, kept, gone on with and refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fits import same
+from scene_fits import FLAGS, SMALL, change, copied, make, opaque
+from small import one_line
+
+import fields
+from fields import FieldsError
+from fields.catalogue import build
+from fields.cli import main
+from fields.configs import RadianceConfig, SceneOptions
+from fields.lens import Perspective
+from fields.pictures import write_picture
+from fields.plan import plan
+from fields.radiance_steps import FusedRayStep, MarchedStep
+from fields.request import Request
+from fields.runs import SceneRun
+from fields.scenes import read_scene
+from fields.signals.scene import SceneSignal
+from fields.signals.view_score import view_psnr
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("scene") / "demo")
+
+
+@pytest.fixture(scope="module")
+def fitted(scene, tmp_path_factory):
+    return fit(scene, tmp_path_factory.mktemp("fitted") / "run", steps=200)
+
+
+def fit(source, out, steps=3, **options):
+    run = fields.fit(source, out=out, steps=steps, **SMALL, **options)
+    assert isinstance(run, SceneRun)
+    return run
+
+
+def test_a_short_fit_shows_what_no_constant_picture_does(fitted):
+    _, _, photo, _ = next(fitted.views(fitted.source()))
+    constant = view_psnr(np.broadcast_to(photo.mean((0, 1)), photo.shape), photo)
+    assert fitted.metrics["psnr"] > constant + 3
+    assert fitted.metrics["split"] == "test" and fitted.metrics["views"] == 4
+    assert (fitted.path / "preview.png").stat().st_size > 1000
+
+
+def test_the_same_seed_gives_the_same_bytes_and_steps_may_be_taken_in_parts(scene, tmp_path):
+    field = "field.safetensors"
+    whole = fit(scene, tmp_path / "a", 40)
+    again = fit(scene, tmp_path / "b", 40)
+    assert (whole.path / field).read_bytes() == (again.path / field).read_bytes()
+    part = fit(scene, tmp_path / "c", 20)
+    on = fields.fit(scene, out=part.path, steps=40, resume=True)
+    assert on.steps == 40
+    other = fit(scene, tmp_path / "d", 40, seed=1)
+    assert not same(other.field.state_dict(), whole.field.state_dict())
+
+
+def test_what_is_gone_on_with_equals_what_was_never_stopped(scene, tmp_path):
+    """Of a fit whose plan is one: a checkpoint in its midst, and the steps behind it."""
+    target = {"target": 60.0}  # is never reached; the rate is that of fits without an end
+    whole = fit(scene, tmp_path / "a", 40, **target)
+    fit(scene, tmp_path / "b", 20, **target)
+    on = fields.fit(scene, out=tmp_path / "b", steps=40, resume=True, **target)
+    assert same(on.field.state_dict(), whole.field.state_dict())
+
+
+def test_weights_do_not_depend_on_test_images(scene, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40, 4), np.uint8, True)
+    folder = copied(scene, tmp_path / "noisy")
+    change(folder, "test/*.png", lambda pixels: noise)
+    clean, noisy = fit(scene, tmp_path / "a", 10), fit(folder, tmp_path / "b", 10)
+    assert same(clean.field.state_dict(), noisy.field.state_dict())
+    assert clean.metrics["psnr"] != noisy.metrics["psnr"]
+
+
+def test_the_fused_step_and_autograd_take_the_same_first_step(scene):
+    signal = SceneSignal(read_scene(scene), SceneOptions(), torch.device("cpu"))
+    options = {name: value for name, value in SMALL.items() if name != "batch"}
+    config = RadianceConfig.for_signal(3, signal.shape, **options)
+    request = Request(kind="scene", steps=10, batch=1 << 20)  # samples for all rays
+    found = []
+    for kind in (FusedRayStep, MarchedStep):
+        field = build(config)
+        step = kind(field, signal, plan(request, config, signal), "l2")
+        step.count.fill_(512)
+        loss = step(1, 1.0)
+        found.append((float(loss), {n: step.moments.first[n].clone() for n in step.moments.first}))
+    (a, fused), (b, marched) = found
+    assert a == pytest.approx(b, rel=1e-3)
+    for name, moment in fused.items():
+        error = (moment - marched[name]).norm() / marched[name].norm()
+        assert error < 0.02, name
+
+
+@pytest.mark.parametrize("made", [{"lens": Perspective((-0.2, 0.05, 0, 0))}, {"differ": True}])
+def test_lenses_and_cameras_that_differ(made, tmp_path):
+    folder = make(tmp_path / "scene", views=8, size=24, **made)
+    assert fit(folder, tmp_path / "run", 60).metrics["psnr"] > 10
+
+
+def test_a_scene_that_moves_has_a_fourth_coordinate(tmp_path):
+    folder = make(tmp_path / "scene", views=8, size=24, animate=True)
+    run = fit(folder, tmp_path / "run", 40)
+    assert run.moves and run.field.dim == 4 and run.described == "a scene that moves"
+    assert not np.array_equal(run.render((16, 16), time=0.0), run.render((16, 16), time=1.0))
+
+
+def test_masks_of_both_senses_leave_the_same_pixels(scene, tmp_path):
+    runs = []
+    for mask_of in ("keep", "drop"):
+        folder = copied(scene, tmp_path / mask_of)
+        mask = np.zeros((40, 40), np.uint8)
+        mask[:, :20] = 255
+        write_picture(folder / "mask.png", mask if mask_of == "keep" else 255 - mask)
+        path = folder / "transforms_train.json"
+        content = json.loads(path.read_text())
+        for frame in content["frames"]:
+            frame["mask_path"] = "mask.png"
+        path.write_text(json.dumps(content))
+        # What is masked may be anything.
+        change(folder, "train/*.png", lambda p, s=mask_of: np.where(mask[..., None] > 0, p, len(s)))
+        runs.append(fit(folder, tmp_path / f"run-{mask_of}", 8, mask_of=mask_of))
+    assert same(runs[0].field.state_dict(), runs[1].field.state_dict())
+
+
+def test_images_of_several_sizes(scene, tmp_path):
+    folder = copied(scene, tmp_path / "sizes")
+    change(folder, "train/r_1*.png", lambda pixels: pixels[::2, ::2])
+    run = fit(folder, tmp_path / "run", 60)
+    assert run.metrics["psnr"] > 10
+
+
+def test_images_without_alpha_have_their_background_within(scene, tmp_path):
+    folder = copied(scene, tmp_path / "opaque")
+    change(folder, "*/*.png", opaque)
+    with pytest.raises(FieldsError, match="--background is for images with alpha"):
+        fit(folder, tmp_path / "run", background="black")
+    assert not (tmp_path / "run").exists()
+    assert fit(folder, tmp_path / "run").background == (0.0, 0.0, 0.0)
+
+
+def start(cwd, scene, *arguments):
+    often = "from fields import loop; loop.CHECKPOINT_SECONDS, loop.CHECKPOINT_SHARE = 0.01, 0.7"
+    code = f"{often}; from fields.cli import main; raise SystemExit(main())"
+    line = [sys.executable, "-c", code, "fit", str(scene), "--out=run", *FLAGS, *arguments]
+    settings = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    settings["PYTHONPATH"] = os.pathsep.join([str(ROOT), settings.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        line, cwd=cwd, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
+def test_a_stopped_fit_keeps_a_checkpoint_and_goes_on(scene, tmp_path, number):
+    process = start(tmp_path, scene, "--seconds=60")
+    state, end = tmp_path / "run" / "state.safetensors", time.monotonic() + 60
+    while not state.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert out == "" and "Traceback" not in err
+    if number == signal.SIGINT:
+        assert process.returncode == 130 and "--resume" in err.splitlines()[-1]
+    run = fields.load(tmp_path / "run")
+    on = fields.fit(scene, out=run.path, steps=run.steps + 30, resume=True)
+    assert on.steps >= run.steps + 30 and on.is_finished
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--model", "siren"], "--model siren is not for scenes"),
+        (["--background", "green"], "background must be"),
+        (["--stores", "sdf"], "--stores"),
+        (["--occupancy", "65"], "occupancy must be"),
+        (["--steps", "0"], "--steps"),
+        (["--loss", "binary"], "binary"),
+        (["--downscale", "64"], "64"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_nothing_is_written(
+    scene, tmp_path, capsys, monkeypatch, arguments, line
+):
+    monkeypatch.chdir(tmp_path)
+    status = main(["fit", str(scene), *arguments])
+    captured = capsys.readouterr()
+    assert status == 2 and captured.out == ""
+    assert line in one_line(captured.err) and not list(tmp_path.iterdir())
+
+
+def test_the_command_says_views_model_background_and_score(scene, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", str(scene), "--steps", "20", *FLAGS]) == 0
+    captured = capsys.readouterr()
+    assert "16 train, 1 val, 4 test views of 40 x 40" in captured.err
+    assert "background: random colours in training, white in pictures and scores" in captured.err
+    assert "dB, SSIM" in captured.out and "M samples/s" in captured.out
+    assert (tmp_path / "runs" / "demo-hashgrid" / "field.safetensors").is_file()
