@@ -3,10 +3,10 @@
 import shutil
 
 import numpy as np
-from fields_scenes.demo import render_demo
-from fields_scenes.generate import Wanted
 
 from fields.pictures import read_picture, write_picture
+from fields_scenes.demo import render_demo
+from fields_scenes.generate import Wanted
 
 SMALL = {
     "num_levels": 4,

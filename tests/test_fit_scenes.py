@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,9 @@ from fields.cli import main
 from fields.configs import RadianceConfig, SceneOptions
 from fields.lens import Perspective
 from fields.pictures import write_picture
-from fields.plan import plan
+from fields.plan import Stop
+from fields.plan import make as plan_of
 from fields.radiance_steps import FusedRayStep, MarchedStep
-from fields.request import Request
 from fields.runs import SceneRun
 from fields.scenes import read_scene
 from fields.signals.scene import SceneSignal
@@ -91,11 +92,11 @@ def test_the_fused_step_and_autograd_take_the_same_first_step(scene):
     signal = SceneSignal(read_scene(scene), SceneOptions(), torch.device("cpu"))
     options = {name: value for name, value in SMALL.items() if name != "batch"}
     config = RadianceConfig.for_signal(3, signal.shape, **options)
-    request = Request(kind="scene", steps=10, batch=1 << 20)  # samples for all rays
+    plan = plan_of(Stop(steps=10), kind="scene", model="hashgrid", batch=1 << 20)  # for all rays
     found = []
     for kind in (FusedRayStep, MarchedStep):
         field = build(config)
-        step = kind(field, signal, plan(request, config, signal), "l2")
+        step = kind(field, signal, plan, "l2")
         step.count.fill_(512)
         loss = step(1, 1.0)
         found.append((float(loss), {n: step.moments.first[n].clone() for n in step.moments.first}))
@@ -119,6 +120,11 @@ def test_a_scene_that_moves_has_a_fourth_coordinate(tmp_path):
     assert not np.array_equal(run.render((16, 16), time=0.0), run.render((16, 16), time=1.0))
 
 
+def left_half(other, pixels):
+    """The rest is another value."""
+    return np.where(np.arange(40)[:, None] < 20, pixels, np.uint8(other))
+
+
 def test_masks_of_both_senses_leave_the_same_pixels(scene, tmp_path):
     runs = []
     for mask_of in ("keep", "drop"):
@@ -131,8 +137,8 @@ def test_masks_of_both_senses_leave_the_same_pixels(scene, tmp_path):
         for frame in content["frames"]:
             frame["mask_path"] = "mask.png"
         path.write_text(json.dumps(content))
-        # What is masked may be anything.
-        change(folder, "train/*.png", lambda p, s=mask_of: np.where(mask[..., None] > 0, p, len(s)))
+        other = {"keep": 0, "drop": 99}[mask_of]  # what is masked may be anything
+        change(folder, "train/*.png", partial(left_half, other))
         runs.append(fit(folder, tmp_path / f"run-{mask_of}", 8, mask_of=mask_of))
     assert same(runs[0].field.state_dict(), runs[1].field.state_dict())
 
@@ -188,7 +194,7 @@ def test_a_stopped_fit_keeps_a_checkpoint_and_goes_on(scene, tmp_path, number):
         (["--stores", "sdf"], "--stores"),
         (["--occupancy", "65"], "occupancy must be"),
         (["--steps", "0"], "--steps"),
-        (["--loss", "binary"], "binary"),
+        (["--loss", "kindness"], "--loss"),
         (["--downscale", "64"], "64"),
     ],
 )

@@ -180,7 +180,9 @@ def test_a_mesh_stands_where_the_scene_is_and_has_its_colours(run, command):
     assert command("mesh", run.path, "-o", "a.ply", "--resolution", 64, "--drop-floaters")[0] == 0
     mesh = trimesh.load("a.ply", force="mesh", process=False)
     true = trimesh.load(run.source().path / "geometry.ply", force="mesh", process=False)
-    assert np.allclose(mesh.bounds, true.bounds, atol=0.25)
+    sides = (slice(None), slice(2)), (1, 2)  # no camera sees it from below
+    for at in sides:
+        assert np.allclose(mesh.bounds[at], true.bounds[at], atol=0.1)
     colours = np.asarray(mesh.visual.vertex_colors)[:, :3].astype(float)
     assert colours.std(0).max() > 20
     assert command("mesh", run.path, "-o", "a.glb", "--resolution", 64, "--drop-floaters")[0] == 0
@@ -195,7 +197,7 @@ def test_levels_are_densities_over_a_unit_of_the_source(run):
     for wrong in (-1.0, 0.0, math.nan):
         with pytest.raises(FieldsError, match="--level of a scene is a density"):
             run.mesh(32, wrong)
-    with pytest.raises(FieldsError, match="there is no surface at 1e[+]12"):
+    with pytest.raises(FieldsError, match=r"there is no surface at 1e\+12"):
         run.mesh(16, 1e12)
 
 

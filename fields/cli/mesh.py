@@ -28,7 +28,7 @@ def main(arguments: Sequence[str], started: float) -> None:
     add(
         "--level", type=number, metavar="V",
         help="distance from the surface in units of the source (0); of a volume a value; of a scene"
-        " a density over a unit of the source (64 over the box's longest side)",
+        " a density over a unit of the source (32 over the box's longest side)",
     )  # fmt: skip
     add("--faces", type=whole, metavar="N", help="about so many, by merging edges")
     add(
