@@ -183,6 +183,7 @@ def test_a_mesh_stands_where_the_scene_is_and_has_its_colours(run, command):
     sides = (slice(None), slice(2)), (1, 2)  # no camera sees it from below
     for at in sides:
         assert np.allclose(mesh.bounds[at], true.bounds[at], atol=0.1)
+    assert isinstance(mesh, trimesh.Trimesh)
     colours = np.asarray(mesh.visual.vertex_colors)[:, :3].astype(float)
     assert colours.std(0).max() > 20
     assert command("mesh", run.path, "-o", "a.glb", "--resolution", 64, "--drop-floaters")[0] == 0
@@ -205,10 +206,18 @@ def test_points_lie_near_the_surface(run, command):
     status, out, _ = command("mesh", run.path, "--points", 500, "-o", "p.ply")
     assert status == 0 and "500 points" in out
     cloud = trimesh.load("p.ply")
+    assert isinstance(cloud, trimesh.PointCloud)
     points = np.asarray(cloud.vertices)
     low, high = trimesh.load(run.source().path / "geometry.ply").bounds
     assert ((points > low - 0.2) & (points < high + 0.2)).all(1).mean() > 0.95
     assert np.asarray(cloud.colors)[:, :3].std(0).max() > 20
+
+
+def test_the_models_of_scenes_are_listed(command):
+    _, out, _ = command("models")
+    assert "hashgrid, of scenes" in out and "--colour-width" in out
+    (model,) = json.loads(command("models", "--json")[1])["scene_models"]
+    assert model["name"] == "hashgrid" and "degree" in model["options"]
 
 
 def test_info_and_the_picture_of_a_notebook(run, command):

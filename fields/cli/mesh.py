@@ -55,14 +55,15 @@ def main(arguments: Sequence[str], started: float) -> None:
     if isinstance(run, PictureRun):
         raise FieldsError(f"{shown(run.path)} stores a picture, which has no mesh; fields render")
     assert isinstance(run, (SceneRun, ShapeRun, VolumeRun))
-    for name in ("time", "points"):
-        if getattr(parsed, name) is not None and not isinstance(run, SceneRun):
-            raise FieldsError(f"--{name} is not for the {run.kind} that this run stores")
-    if parsed.time is not None and not run.moves:
-        raise FieldsError("--time is for scenes that move, and this one stands still")
+    if isinstance(run, SceneRun):
+        if parsed.time is not None and not run.moves:
+            raise FieldsError("--time is for scenes that move, and this one stands still")
+    elif parsed.time is not None or parsed.points is not None:
+        name = "time" if parsed.points is None else "points"
+        raise FieldsError(f"--{name} is not for the {run.kind} that this run stores")
     say_fallback(run)
     beside = run.path if run.path.is_dir() else run.path.parent
-    if parsed.points is not None:
+    if isinstance(run, SceneRun) and parsed.points is not None:
         return points(run, parsed, Path(parsed.out) if parsed.out else beside / "points.ply")
     import time
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import warnings
 from collections.abc import Callable
@@ -21,8 +22,7 @@ def lpips_here() -> Distance | None:
     weights = Path(torch.hub.get_dir()) / "checkpoints" / BACKBONE
     if importlib.util.find_spec("lpips") is None or not weights.is_file():
         return None
-    import lpips  # pyright: ignore[reportMissingImports]
-
+    lpips = importlib.import_module("lpips")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torchvision's older names
         network = lpips.LPIPS(net="vgg", verbose=False).eval()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from fields.cameras import Camera
 from fields.configs.scene import SceneOptions
 from fields.errors import FieldsError
-from fields.models.radiance import Radiance
 from fields.scenes import Frame, Scene, load_images
 from fields.scenes.views import focus
 from fields.signals.picture_score import MOST_PSNR
 from fields.signals.view_score import shown_over, view_psnr
 from fields.signals.views import Colour, Rays, Views, rays_of
+
+if TYPE_CHECKING:
+    from fields.models.radiance import Radiance
 
 WHITE, BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 SCORED = 5  # views, where a target is looked at
@@ -129,16 +131,16 @@ class SceneSignal:
         if self._watched is None:
             split, _ = self.watched
             self._watched = self._views(split, self.source.splits[split])
-        assert isinstance(field, Radiance)
         rays = self._watched.rays(SAMPLED, _SEED, 1, self.background)
-        colours, opacity, _ = field.trace(rays.origins, rays.directions, rays.times)
+        colours, opacity, _ = cast("Radiance", field).trace(
+            rays.origins, rays.directions, rays.times
+        )
         drawn = shown_over(colours, opacity, self.background)
         error = (drawn - rays.colours).square().mean().item()
         return min(-10 * math.log10(max(error, 1e-20)), MOST_PSNR) - _MARGIN
 
     def score(self, field: nn.Module) -> float:
         """Mean PSNR in dB of the views that a target is compared with."""
-        assert isinstance(field, Radiance)
         split, frames = self.watched
         images = load_images(self.source, split)
         index = {frame.name: i for i, frame in enumerate(self.source.splits[split])}
@@ -146,7 +148,7 @@ class SceneSignal:
             np.mean(
                 [
                     view_psnr(
-                        draw(field, frame, self.source, self.background),
+                        draw(cast("Radiance", field), frame, self.source, self.background),
                         over(images.image(index[frame.name]), self.background),
                         images.mask(index[frame.name]),
                     )
