@@ -190,6 +190,7 @@ def test_a_stopped_fit_keeps_a_checkpoint_and_goes_on(scene, tmp_path, number):
     ("arguments", "line"),
     [
         (["--model", "siren"], "--model siren is not for scenes"),
+        (["--omega", "3"], "hashgrid has no option --omega"),
         (["--background", "green"], "background must be"),
         (["--stores", "sdf"], "--stores"),
         (["--occupancy", "65"], "occupancy must be"),
