@@ -192,6 +192,12 @@ def of(config: type[Config]) -> Model:
     raise FieldsError(f"{config.__name__} is no configuration of a model of this catalogue")
 
 
+def among(config: type[Config]) -> dict[str, Model]:
+    """The models of the same kind of signals as that of a class of configurations."""
+    scenes = any(config is model.config for model in SCENE_MODELS.values())
+    return SCENE_MODELS if scenes else MODELS
+
+
 def config_of(module: Any) -> Config | None:
     """The configuration of a module that is one of the catalogue's; None for any other."""
     own = f"{type(module).__module__}:{type(module).__qualname__}"

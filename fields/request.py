@@ -238,7 +238,7 @@ class Request:
 def unknown_option(name: str, config: type[Config]) -> str:
     """The line for an option that a model does not have; it names those that do."""
     own = catalogue.of(config)
-    among = catalogue.MODELS if own in catalogue.MODELS.values() else catalogue.SCENE_MODELS
+    among = catalogue.among(config)
     others = [
         model.name
         for model in among.values()

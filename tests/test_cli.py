@@ -142,6 +142,7 @@ def test_a_mistake_gets_one_line_without_torch(arguments, words, tmp_path, witho
 def test_an_option_of_another_model_is_said_to_be_of_that_model(monkeypatch):
     from dataclasses import dataclass
 
+    from fields import catalogue
     from fields.catalogue import Model
     from fields.cli import fit
     from fields.configs import Config, setting
@@ -154,6 +155,7 @@ def test_an_option_of_another_model_is_said_to_be_of_that_model(monkeypatch):
 
     siren = Model("siren", "smooth", "Sitzmann et al. 2020", SirenConfig, "fields.siren:Siren")
     monkeypatch.setitem(MODELS, "siren", siren)
+    monkeypatch.setattr(catalogue, "ALL", (*MODELS.values(), *catalogue.SCENE_MODELS.values()))
     for line in ("astronaut --omega 3", "astronaut --omega=3"):
         with pytest.raises(FieldsError, match=r"--omega is an option of siren, .*not of hashgrid"):
             fit._request(line.split())

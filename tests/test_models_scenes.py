@@ -5,6 +5,7 @@ import torch
 
 from fields import catalogue
 from fields.configs.base import TooSmall
+from fields.configs.marched import MarchedConfig
 from fields.models.radiance import Radiance, RadianceField
 
 SMALL = {
@@ -110,6 +111,7 @@ def test_a_size_is_kept_and_used(name):
     kind = catalogue.SCENE_MODELS[name].config
     for most in (60_000, 400_000):
         config = kind.for_signal(3, (400, 400, 400), max_parameters=most)
+        assert isinstance(config, MarchedConfig)
         assert config.parameters + 2 * config.bits <= most
         assert config.parameters > most / 4
     with pytest.raises(TooSmall):

@@ -216,8 +216,9 @@ def test_points_lie_near_the_surface(run, command):
 def test_the_models_of_scenes_are_listed(command):
     _, out, _ = command("models")
     assert "hashgrid, of scenes" in out and "--colour-width" in out
-    (model,) = json.loads(command("models", "--json")[1])["scene_models"]
-    assert model["name"] == "hashgrid" and "degree" in model["options"]
+    models = json.loads(command("models", "--json")[1])["scene_models"]
+    assert [model["name"] for model in models] == ["hashgrid", "rbf", "triplane", "fourier"]
+    assert all("degree" in model["options"] for model in models)
 
 
 def test_info_and_the_picture_of_a_notebook(run, command):
