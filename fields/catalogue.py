@@ -12,6 +12,7 @@ from typing import Any
 
 from fields.configs import (
     CamConfig,
+    CamRadianceConfig,
     Config,
     FinerConfig,
     FourierConfig,
@@ -146,6 +147,15 @@ SCENE_MODELS = {
             source="Mildenhall et al. 2020, NeRF, arXiv 2003.08934",
             config=FourierRadianceConfig,
             module="fields.models.composed:FourierRadiance",
+        ),
+        Model(
+            name="cam",
+            use="Of scenes: as fourier, with every layer normalised, then scaled and shifted by"
+            " small grids over space, or over time where the scene moves: for small files.",
+            source="Lee et al. 2024, Coordinate-Aware Modulation for Neural Fields,"
+            " arXiv 2311.14993",
+            config=CamRadianceConfig,
+            module="fields.models.composed:CamRadiance",
         ),
     ]
 }

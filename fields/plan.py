@@ -162,6 +162,9 @@ SCENE_TRAINING = {
     "rbf": Training(batch=8192, rate=1e-2, table_rate=1e-2),
     "triplane": Training(batch=8192, rate=2e-3, table_rate=1e-2, touched_only=False),
     "fourier": Training(batch=8192, rate=1e-3, beta2=0.999, eps=1e-8, touched_only=False),
+    "cam": Training(
+        batch=8192, rate=1e-3, table_rate=1e-2, beta2=0.999, eps=1e-8, touched_only=False
+    ),
 }
 
 # Of the colours of a shape, after its distances: 1 to 2 s on two cores, with the points drawn.

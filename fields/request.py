@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fields.signals.signal import Signal
 
 LOSSES = ("l2", "l1", "relative", "binary")
+SCENE_LOSSES = ("l2", "l1")  # of colours
 DEFAULT_MODEL = "hashgrid"
 
 
@@ -70,6 +71,10 @@ class Request:
         self.plan()
         if isinstance(self.loss, str) and self.loss not in LOSSES:
             raise FieldsError(f"--loss must be {either(LOSSES)}, got {self.loss!r}")
+        if self.kind == "scene" and self.loss in LOSSES and self.loss not in SCENE_LOSSES:
+            raise FieldsError(
+                f"--loss {self.loss} is for shapes; that of a scene is {either(SCENE_LOSSES)}"
+            )
         if self._is_module and (self.options or self.size_kb is not None):
             what = next(iter(self.options), "size_kb")
             raise FieldsError(f"{what} is for a model named; set it where you make your own")

@@ -120,6 +120,19 @@ def test_a_scene_that_moves_has_a_fourth_coordinate(tmp_path):
     assert not np.array_equal(run.render((16, 16), time=0.0), run.render((16, 16), time=1.0))
 
 
+def test_a_modulated_network_learns_a_scene_that_moves(tmp_path):
+    folder = make(tmp_path / "scene", views=8, size=24, animate=True)
+    small = {"width": 16, "depth": 2, "frequencies": 16, "occupancy": 32, "march_steps": 64}
+    run = fields.fit(folder, "cam", out=tmp_path / "run", steps=60, batch=2048, **small)
+    assert isinstance(run, SceneRun)
+    options = run.config["config"]
+    assert run.field.dim == 4 and options["over"] == "3" and options["output_activation"] == "none"
+    assert run.metrics["psnr"] > 10
+    assert not np.array_equal(run.render((16, 16), time=0.0), run.render((16, 16), time=1.0))
+    gammas = run.field.state_dict()["inner.table"][:, 0]
+    assert gammas.std() > 0
+
+
 def left_half(other, pixels):
     """The rest is another value."""
     return np.where(np.arange(40)[:, None] < 20, pixels, np.uint8(other))
@@ -190,12 +203,14 @@ def test_a_stopped_fit_keeps_a_checkpoint_and_goes_on(scene, tmp_path, number):
     ("arguments", "line"),
     [
         (["--model", "siren"], "--model siren is not for scenes"),
-        (["--omega", "3"], "hashgrid has no option --omega"),
+        (["--bias-scale", "3"], "hashgrid has no option --bias-scale"),
         (["--background", "green"], "background must be"),
         (["--stores", "sdf"], "--stores"),
         (["--occupancy", "65"], "occupancy must be"),
         (["--steps", "0"], "--steps"),
         (["--loss", "kindness"], "--loss"),
+        (["--loss", "binary"], "--loss binary is for shapes; that of a scene is l2 or l1"),
+        (["--loss", "relative"], "--loss relative is for shapes"),
         (["--downscale", "64"], "64"),
     ],
 )

@@ -13,6 +13,7 @@ SMALL = {
     "rbf": {"num_levels": 3, "base_resolution": 4, "growth": 2.0, "log2_table_size": 9},
     "triplane": {"resolution": 12, "features": 4, "width": 16, "depth": 1},
     "fourier": {"frequencies": 12, "width": 16, "depth": 2},
+    "cam": {"frequencies": 12, "width": 16, "depth": 2, "grid_size": 4},
 }
 
 
@@ -106,7 +107,7 @@ def test_drawing_can_be_cancelled(field):
         field.trace(origins, directions, moments(field, 64), cancel=flag)
 
 
-@pytest.mark.parametrize("name", ["hashgrid", "rbf", "triplane", "fourier"])
+@pytest.mark.parametrize("name", list(catalogue.SCENE_MODELS))
 def test_a_size_is_kept_and_used(name):
     kind = catalogue.SCENE_MODELS[name].config
     for most in (60_000, 400_000):

@@ -3,6 +3,7 @@
 from fields.configs.base import Config, Setting, TooSmall, setting, settings
 from fields.configs.cam import CamConfig
 from fields.configs.composed import (
+    CamRadianceConfig,
     ComposedConfig,
     FourierRadianceConfig,
     RbfRadianceConfig,
@@ -21,6 +22,7 @@ from fields.configs.triplane import TriPlaneConfig
 
 __all__ = [
     "CamConfig",
+    "CamRadianceConfig",
     "ComposedConfig",
     "Config",
     "FinerConfig",

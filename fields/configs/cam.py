@@ -155,6 +155,6 @@ class CamConfig(NetworkConfig):
                 grids = 2 * largest.depth * size ** len(largest.axes)
                 if 4 * grids <= max_parameters:
                     break
-                size //= 2
+                size = max(size // 2, 2)
         filled = {**options, "grid_size": size}
         return super().for_signal(channels, shape, max_parameters=max_parameters, **filled)

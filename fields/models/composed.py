@@ -6,6 +6,7 @@ from torch import Tensor
 
 from fields import catalogue, ops
 from fields.configs.composed import (
+    CamRadianceConfig,
     ComposedConfig,
     FourierRadianceConfig,
     RbfRadianceConfig,
@@ -59,3 +60,9 @@ class FourierRadiance(ComposedRadiance):
     """See FourierRadianceConfig."""
 
     kind = FourierRadianceConfig
+
+
+class CamRadiance(ComposedRadiance):
+    """See CamRadianceConfig."""
+
+    kind = CamRadianceConfig
