@@ -19,14 +19,15 @@ from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as format_tensors
 from torch import Tensor, nn
 
-from fields import catalogue
+from fields import catalogue, eight_bits
 from fields.configs import Config
 from fields.errors import FieldsError
 from fields.pictures.naming import shown
 from fields.pictures.replacing import replacing
 
 FORMAT_VERSION = 1
-HEADER_BYTES = 2048  # what the header is allowed for when a model is sized to a file
+_HEADER_BYTES = 2048  # of a picture or a shape, whose description takes no more than a half
+_RANGES_BYTES = 1024  # of the names of scales and offsets
 _KEY = "fields"
 _NO_DIGEST = "0" * 64
 
@@ -61,7 +62,7 @@ def write(
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and configuration of a file written by `write`.
+    """Tensors and configuration of a file written by `write`; those in 8 bits as floats again.
 
     Raises FieldsError, in one line, for a file that is missing, cut short, damaged, of another
     program or of a newer format.
@@ -76,7 +77,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise FieldsError(f"{shown(path)} cannot be read: {error.strerror}") from None
     content = _content(path, data)
     try:
-        tensors = parse_tensors(data)
+        tensors = eight_bits.unpack(parse_tensors(data))
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError):
         raise _damaged(path) from None
     return tensors, content
@@ -145,6 +146,14 @@ def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         seen.add(storage.data_ptr())
         result[name] = tensor if alone else tensor.clone()
     return result
+
+
+def header_bytes(signal: Mapping[str, Any], bits: int) -> int:
+    """What the header is allowed for when a model is sized to a file; of `signal` it has all that
+    is known, which of a scene are its cameras."""
+    described = len(json.dumps(json.dumps(signal)))  # as a string in the header's own JSON
+    beyond = max(described - _HEADER_BYTES // 2, 0)
+    return _HEADER_BYTES + beyond + (_RANGES_BYTES if bits == 8 else 0)
 
 
 def weights(field: nn.Module) -> dict[str, Tensor]:

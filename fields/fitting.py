@@ -40,6 +40,7 @@ def fit(
     seconds: float | None = None,
     target: float | None = None,
     size_kb: float | None = None,
+    bits: int | None = None,
     downscale: int = 1,
     seed: int | None = None,
     device: str = "auto",
@@ -67,6 +68,8 @@ def fit(
             a picture after 6 s, a shape after 7, or 30 for a model that is one network (siren,
             finer, fourier, cam), a scene after 180.
         size_kb: the largest model whose file has at most so many thousand bytes.
+        bits: of a stored weight, 8 or 32 (by default): a file of 8 is a quarter as large, and its
+            field, which is the one that is scored, is rounded.
         downscale: fit a picture, or those of a scene, made smaller by this whole number, by area
             average.
         seed: of weights and batches, 0 by default.
@@ -101,6 +104,7 @@ def fit(
         seconds=seconds,
         target=target,
         size_kb=size_kb,
+        bits=bits,
         downscale=downscale,
         seed=seed,
         device=device,
@@ -210,7 +214,8 @@ def _new(request: Request, thing: Thing, where: torch.device) -> _Beginning:
             thing = thing.without_colours(why)
         signal = sources.signal_of(thing, request, where)
         check_model(request.model_name, signal)
-        extra = checkpoint.HEADER_BYTES + sum(t.nbytes for t in signal.tensors().values())
+        extra = checkpoint.header_bytes(signal.describe(), request.bits or 32)
+        extra += sum(t.nbytes for t in signal.tensors().values())
         config = request.config_for(signal, extra)
         found = None
         if request.search:

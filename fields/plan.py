@@ -87,12 +87,13 @@ class Training:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that the loop goes by."""
+    """All that the loop goes by; `bits` are those of a stored weight."""
 
     training: Training
     schedule: Schedule
     stop: Stop
     seed: int = 0
+    bits: int = 32
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -104,6 +105,7 @@ class Plan:
             Schedule(**values["schedule"]),
             Stop(**values["stop"]),
             values["seed"],
+            values.get("bits", 32),
         )
 
 
@@ -188,6 +190,7 @@ def make(
     seed: int = 0,
     batch: int | None = None,
     rate: float | None = None,
+    bits: int = 32,
 ) -> Plan:
     """The plan of a fit.
 
@@ -197,6 +200,7 @@ def make(
         model: name in the catalogue, or None for a module of the user's own.
         samples: of the signal; a larger batch pays where tables outgrow the cache.
         batch, rate: replace the tuned ones.
+        bits: of a stored weight, 32 or 8.
     """
     tuned = {"scene": SCENE_TRAINING}.get(kind, SHAPE_TRAINING if kind in SHAPES else TRAINING)
     training = tuned.get(model or "", Training(rate=1e-3, table_rate=1e-3, eps=1e-8))
@@ -217,7 +221,7 @@ def make(
     schedule = SCHEDULES.get("shape" if kind in SHAPES else kind, SCHEDULES["picture"])
     if stop.target:
         schedule = FADING if kind in SHAPES and model not in _NETWORKS else CONSTANT
-    return Plan(training, schedule, stop, seed)
+    return Plan(training, schedule, stop, seed, bits)
 
 
 def _usual_seconds(kind: str, model: str | None) -> float:

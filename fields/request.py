@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 LOSSES = ("l2", "l1", "relative", "binary")
 SCENE_LOSSES = ("l2", "l1")  # of colours
+BITS = (8, 32)  # of a stored weight
 DEFAULT_MODEL = "hashgrid"
 
 
@@ -53,6 +55,7 @@ class Request:
     fresh: "bool | Fresh | None" = None
     signal_options: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "picture"
+    bits: int | None = None
 
     def __post_init__(self):
         if self.resume and self.overwrite:
@@ -68,6 +71,8 @@ class Request:
         _check_number("--seed", self.seed, 0, 2**31 - 1, whole=True)
         _check_number("--threads", self.threads, 1, 1024, whole=True)
         _check_number("--steps", self.steps, 1, 1e12, whole=True)
+        if self.bits is not None and self.bits not in BITS:
+            raise FieldsError(f"--bits must be {either(BITS)}, got {self.bits!r}")
         self.plan()
         if isinstance(self.loss, str) and self.loss not in LOSSES:
             raise FieldsError(f"--loss must be {either(LOSSES)}, got {self.loss!r}")
@@ -188,6 +193,7 @@ class Request:
             seed=self.seed or 0,
             batch=self.batch,
             rate=self.rate,
+            bits=self.bits or 32,
         )
 
     def check_options(self, config: type[Config]) -> None:
@@ -230,14 +236,39 @@ class Request:
         options = {**usual, **signal.decided, **self.options, "seed": self.seed or 0}
         if self.size_kb is None:
             return kind.for_signal(channels, shape, **options)
-        most = int((self.size_kb * 1000 - extra_bytes) // 4)
+        find = partial(kind.for_signal, channels, shape, **options)
+        room = self.size_kb * 1000 - extra_bytes
         try:
-            return kind.for_signal(channels, shape, max_parameters=most, **options)
+            return find(max_parameters=int(room // 4)) if self.bits != 8 else _of_bytes(find, room)
         except TooSmall as error:
-            least = math.ceil((error.least * 4 + extra_bytes) / 1000)
+            smallest = error.least * 4
+            if self.bits == 8:
+                smallest = find(max_parameters=error.least).file_bytes(8)
+            least = math.ceil((smallest + extra_bytes) / 1000)
             raise FieldsError(
                 f"--size-kb {self.size_kb:g} is too small; the least here is {least}"
             ) from None
+
+
+def _of_bytes(find: Callable[..., Config], room: float) -> Config:
+    """The largest configuration whose weights of 8 bits, and what it keeps beside them in more,
+    take at most `room` bytes; TooSmall where there is none."""
+    found, error = None, None
+    low, high = int(room // 4), int(room)  # a weight takes more than one byte, and at most four
+    while low <= high:
+        most = (low + high) // 2
+        try:
+            config = find(max_parameters=most)
+        except TooSmall as refused:
+            error, low = refused, most + 1
+            continue
+        if config.file_bytes(8) <= room:
+            found, low = config, most + 1
+        else:
+            high = most - 1
+    if found is None:
+        raise error or TooSmall(find(max_parameters=int(room)).stored)
+    return found
 
 
 def unknown_option(name: str, config: type[Config]) -> str:

@@ -107,7 +107,7 @@ def read(state: State, request: Request, signal: Signal) -> Checkpoint:
     if not request.stop.is_empty:
         # The same stop gives the same plan, and so the same steps as without the pause.
         fresh = plans.make(request.stop, kind=signal.kind, model=content["model"], seed=plan.seed)
-        plan = replace(fresh, training=plan.training)
+        plan = replace(fresh, training=plan.training, bits=plan.bits)
     field = checkpoint.restore(path, tensors, content, request.module)
     config = None
     if content["config"] is not None:
@@ -144,6 +144,7 @@ def _check(
         ("batch", request.batch, plan.training.batch),
         ("rate", request.rate, plan.training.rate),
         ("loss", request.loss_name, content["loss"]),
+        ("bits", request.bits, plan.bits),
         *[(name, value, config.get(name)) for name, value in options.items()],
     ]
     for name, given, held in pairs:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import fields
-from fields import checkpoint, colouring, folder, loop
+from fields import checkpoint, colouring, eight_bits, folder, loop
 from fields.configs import Config
 from fields.errors import FieldsError, Interrupted
 from fields.folder import RunFolder
@@ -246,7 +246,17 @@ class Session:
         if self._colours is not None:
             tensors |= colouring.tensors(self._colours)
             content[colouring.KEY] = self._colours.config.as_dict()
+        if self.plan.bits == 8:
+            tensors = eight_bits.pack(tensors, self._trained)
         self._write(folder.FIELD, tensors, content)
+
+    @property
+    def _trained(self) -> Iterator[str]:
+        """Names in the file of what was trained; what was drawn once stays as it is."""
+        for prefix, field in (("field", self.field), (colouring.KEY, self._colours)):
+            for name, parameter in () if field is None else field.named_parameters():
+                if parameter.dtype == torch.float32:
+                    yield f"{prefix}.{name}"
 
     def _describe_field(self) -> dict[str, Any]:
         """No clock and no path stands here: the same fit gives the same bytes."""
@@ -257,6 +267,7 @@ class Session:
             "world_to_unit": self.signal.world_to_unit(),
             "steps": self.standing.step,
             "seed": self.plan.seed,
+            "bits": self.plan.bits,
             "version": fields.__version__,
         }
 
@@ -290,6 +301,7 @@ class Session:
             "samples_per_second": round(self._rate()),
             "parameters": sum(p.numel() for p in self.field.parameters()),
             "bytes": size,
+            "bits": self.plan.bits,
             "seed": self.plan.seed,
             "version": fields.__version__,
             "ended_by": reason,

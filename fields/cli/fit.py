@@ -122,6 +122,7 @@ def _parser(model: catalogue.Model, kind: str) -> Parser:
         help="stop when a picture has this PSNR in dB, a shape this IoU",
     )  # fmt: skip
     add("--size-kb", type=number, metavar="K", help="the largest model whose file has K kB")
+    add("--bits", type=whole, metavar="N", help="of a stored weight, 8 or 32 (32)")
     add("--downscale", type=whole, default=1, metavar="N", help="fit pictures N times smaller")
     add("--seed", type=whole, metavar="N", help="of weights and batches (0)")
     add("--batch", type=whole, metavar="N", help="samples of a step")

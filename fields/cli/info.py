@@ -25,7 +25,7 @@ def main(arguments: Sequence[str], started: float) -> None:
         "model": run.config["model"],
         run.kind: f"{plain(run.config['signal']['name'])} ({run.described})",
         "parameters": f"{figures['parameters']:,}",
-        "file": f"{figures['bytes'] / 1000:,.0f} kB",
+        "file": f"{figures['bytes'] / 1000:,.0f} kB, {figures['bits']} bits a weight",
         "steps": f"{run.steps:,}",
     }
     known = run.metrics  # of a file that others may have written

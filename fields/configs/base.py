@@ -141,6 +141,12 @@ class Config(Checked):
         """Numbers that a file holds: the trained ones and what the field keeps beside them."""
         return self.parameters
 
+    def file_bytes(self, bits: int) -> float:
+        """Of a file's tensors, at most: weights of 32 bits, or of 8 (see eight_bits, whose
+        WEIGHT_BYTES this is, free of torch); all else has 32."""
+        weight = 4.0 if bits == 32 else 1 + 8 / 256 + 1 / 16
+        return weight * self.parameters + 4 * (self.stored - self.parameters)
+
     @classmethod
     def defaults(
         cls, kind: str, cells: int, sized: bool, seconds: float | None = None

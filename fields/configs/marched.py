@@ -29,6 +29,9 @@ class MarchedConfig(Config):
     def stored(self) -> int:
         return self.parameters + self.bits
 
+    def file_bytes(self, bits: int) -> float:
+        return super().file_bytes(bits) + 4 * self.bits  # words of 8 bytes
+
     @property
     def bits(self) -> int:
         """64-bit words of the occupancy: a bit for each cell, and for each 4 x 4 x 4 of them, and

@@ -83,6 +83,7 @@ class Run:
             "steps": self.steps,
             "parameters": sum(p.numel() for p in self.field.parameters()),
             "bytes": file.stat().st_size,
+            "bits": self.config.get("bits", 32),
             "seed": self.config["seed"],
             "version": self.config["version"],
             **self.metrics,
