@@ -119,6 +119,21 @@ def test_a_size_is_kept_and_used(name):
         kind.for_signal(3, (400, 400, 400), max_parameters=100)
 
 
+def test_without_frequencies_of_time_the_grids_alone_know_it():
+    kind = catalogue.SCENE_MODELS["cam"].config
+    options = {"width": 16, "depth": 2, "frequencies": 12}
+    coords, (_, directions) = torch.rand(64, 3), rays()
+    for sigma, table, same in [(0.0, 1.0, True), (0.5, 1.0, False), (0.0, None, False)]:
+        field = catalogue.build(kind.for_signal(3, (9, 9, 9, 9), time_sigma=sigma, **options))
+        with torch.no_grad():
+            values = field.inner.table
+            values.copy_(
+                torch.rand_like(values) if table is None else torch.full_like(values, table)
+            )
+            early, late = (field(coords, directions, torch.full((64,), t))[1] for t in (0.0, 0.7))
+        assert torch.allclose(early, late) == same
+
+
 def test_more_time_gets_larger_tables():
     kind = catalogue.SCENE_MODELS["hashgrid"].config
     sizes = [kind.defaults("scene", 400, False, s)["log2_table_size"] for s in (20, 60, 180, 900)]

@@ -133,6 +133,10 @@ class CamRadianceConfig(ComposedConfig, CamConfig):
 
     base: ClassVar[type[Config]] = CamConfig
 
+    time_sigma: float = setting(
+        0.0, help="as sigma, of time where the scene moves; 0 leaves time to the grids",
+        low=0.0, high=1000, only=("trunk", ("fourier",)),
+    )  # fmt: skip
     output_activation: str = setting(
         "none", help="after the last layer", choices=("none",), flag=False
     )

@@ -66,3 +66,10 @@ class CamRadiance(ComposedRadiance):
     """See CamRadianceConfig."""
 
     kind = CamRadianceConfig
+    config: CamRadianceConfig
+
+    def __init__(self, channels: int = 3, dim: int = 3, **settings):
+        super().__init__(channels, dim, **settings)
+        if dim == 4 and self.config.trunk == "fourier":
+            # A view a moment says little of what lies between moments.
+            self.inner.frequencies[:, 3] *= self.config.time_sigma / self.config.sigma
