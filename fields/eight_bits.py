@@ -7,10 +7,11 @@ behind a grid, all of which every sample goes through, and weigh little (a pictu
 48.8 dB with its network in bytes, 50.0 with its table alone).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 BLOCK = 256  # values; scale and offset take 8 bytes, a thirty-second of what they are for
 _RANGES = "range."  # before the name of a tensor that is stored so
@@ -43,7 +44,7 @@ def unpacked(stored: Tensor, ranges: Tensor) -> Tensor:
 
 
 def pack(tensors: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, Tensor]:
-    """Tensors of a file, those of `names` in 8 bits beside their ranges, or as half floats."""
+    """Tensors of one field, those of `names` in 8 bits beside their ranges, or as half floats."""
     result = dict(tensors)
     ascending = sorted(names, key=lambda name: (tensors[name].numel(), name))
     left = sum(tensors[name].numel() for name in ascending) // _HALVES
@@ -65,6 +66,25 @@ def unpack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             own = name.removeprefix(_RANGES)
             result[own] = unpacked(tensors[own], ranges)
     return result
+
+
+def names_of(field: nn.Module) -> list[str]:
+    """Of what is stored so: what was trained. What is drawn once, as frequencies are, is not."""
+    return [name for name, p in field.named_parameters() if p.dtype == torch.float32]
+
+
+@contextmanager
+def rounded(field: nn.Module) -> Iterator[None]:
+    """Within, a field has the weights that it will be read back with."""
+    own = {name: field.get_parameter(name).data for name in names_of(field)}
+    held = {name: tensor.clone() for name, tensor in own.items()}
+    for name, tensor in unpack(pack(own, own)).items():
+        own[name].copy_(tensor)
+    try:
+        yield
+    finally:
+        for name, tensor in held.items():
+            own[name].copy_(tensor)
 
 
 def _in_blocks(values: Tensor) -> Tensor:

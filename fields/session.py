@@ -4,7 +4,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,7 +173,8 @@ class Session:
 
     def _looked(self, event: str, measure: Callable[[nn.Module], float]) -> float:
         self.field.eval()
-        score = measure(self.field)
+        with eight_bits.rounded(self.field) if self.plan.bits == 8 else nullcontext():
+            score = measure(self.field)
         self.field.train()
         self._note(event, **{self.signal.metric: round(score, 4)})
         return score
@@ -241,22 +242,22 @@ class Session:
             raise FieldsError(f"{error}; {self._what_is_kept()}") from None
 
     def _write_field(self) -> None:
-        tensors = {**checkpoint.weights(self.field), **self.signal.tensors()}
+        weights = self._stored(checkpoint.weights(self.field), self.field, "field")
+        tensors = {**weights, **self.signal.tensors()}
         content = self._describe_field()
         if self._colours is not None:
-            tensors |= colouring.tensors(self._colours)
+            own = colouring.tensors(self._colours)
+            tensors |= self._stored(own, self._colours, colouring.KEY)
             content[colouring.KEY] = self._colours.config.as_dict()
-        if self.plan.bits == 8:
-            tensors = eight_bits.pack(tensors, self._trained)
         self._write(folder.FIELD, tensors, content)
 
-    @property
-    def _trained(self) -> Iterator[str]:
-        """Names in the file of what was trained; what was drawn once stays as it is."""
-        for prefix, field in (("field", self.field), (colouring.KEY, self._colours)):
-            for name, parameter in () if field is None else field.named_parameters():
-                if parameter.dtype == torch.float32:
-                    yield f"{prefix}.{name}"
+    def _stored(
+        self, tensors: dict[str, Tensor], field: nn.Module, prefix: str
+    ) -> dict[str, Tensor]:
+        """A field's tensors as a file of so many bits has them."""
+        if self.plan.bits == 32:
+            return tensors
+        return eight_bits.pack(tensors, [f"{prefix}.{name}" for name in eight_bits.names_of(field)])
 
     def _describe_field(self) -> dict[str, Any]:
         """No clock and no path stands here: the same fit gives the same bytes."""

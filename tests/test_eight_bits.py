@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from fits import log_of, same
 from scene_fits import SMALL, make
 from small import TINY, one_line, picture
 
@@ -91,6 +92,21 @@ def test_a_picture_takes_a_quarter_of_the_bytes_and_looks_the_same(tmp_path):
     again = fields.load(runs[1].path)
     assert (again.render() == runs[1].render()).all()
     assert again.figures()["bits"] == 8 and fields.load(runs[0].path).figures()["bits"] == 32
+
+
+def test_a_target_is_compared_with_what_will_be_stored(tmp_path):
+    run = fields.fit(picture(), out=tmp_path / "run", target=32.0, seconds=20, bits=8, **TINY)
+    assert run.metrics["ended_by"] == "target" and run.metrics["psnr"] >= 32.0
+    looks = [line["psnr"] for line in log_of(run) if line["event"] == "check"]
+    assert looks[-1] == pytest.approx(run.metrics["psnr"], abs=1e-3)
+
+
+def test_rounding_is_undone(tmp_path):
+    field = fields.Siren(3, width=16, depth=2)
+    before = {name: tensor.clone() for name, tensor in field.state_dict().items()}
+    with eight_bits.rounded(field):
+        assert not same(field.state_dict(), before)
+    assert same(field.state_dict(), before)
 
 
 @pytest.mark.parametrize("model", ["hashgrid", "cam", "rbf", "triplane", "fourier"])
