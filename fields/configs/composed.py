@@ -146,7 +146,7 @@ class CamRadianceConfig(ComposedConfig, CamConfig):
         cls, kind: str, cells: int, sized: bool, seconds: float | None = None
     ) -> dict[str, Any]:
         # A sample costs all of the network, so it is small and asked at fewer places than a grid.
-        # Chair, 30 s: 29.8 dB; with half the frequencies and a layer less 28.6.
+        # Chair at 100 x 100, 30 s: 29.8 dB; with half the frequencies and a layer less 28.6.
         usual = {"sigma": 6.0, "frequencies": 64, "occupancy": 32, "march_steps": 256}
         return usual | ({} if sized else {"width": 64})
 
