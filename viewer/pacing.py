@@ -66,9 +66,7 @@ class Pace:
         now = replace(now, easy=now.easy + 1)
         if now.seen <= LEARNING or now.easy >= now.patience:
             hurried = now.seen > LEARNING
-            return replace(
-                now, rung=self.rung - 1, easy=0, rose=now.seen if hurried else self.rose
-            )
+            return replace(now, rung=self.rung - 1, easy=0, rose=now.seen if hurried else self.rose)
         return now
 
     def rested(self, whole: int) -> Pace:
@@ -98,9 +96,7 @@ class Pace:
         # One frame that came late says little: a stall of the machine is no reason to go far.
         late = sum(frame.seconds > LATE for frame in self.frames[-3:])
         while (
-            rung < len(LADDER) - 1
-            and late > 1
-            and self.expected(whole * LADDER[rung] ** 2) > AIM
+            rung < len(LADDER) - 1 and late > 1 and self.expected(whole * LADDER[rung] ** 2) > AIM
         ):
             rung += 1
         hasty = self.rose >= 0 and self.seen - self.rose < 4 * CALM

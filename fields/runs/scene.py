@@ -26,7 +26,7 @@ from fields.runs.scene_pictures import (
     as_bytes,
     depth_picture,
     normals_of,
-    normals_picture,
+    picture_of,
     side_by_side,
     span_of,
 )
@@ -147,9 +147,18 @@ class SceneRun(Run):
             background: RGB from 0 to 1; by default that of the scores.
             time, cancel: as `trace`.
         """
-        if shading not in SHADINGS:
-            raise FieldsError(f"--shading of a scene is {either(SHADINGS)}, got {shading!r}")
-        colours, opacity, distance = self.trace(camera, time, cancel)
+        _check_shading(shading)
+        return self.values(camera, self.trace(camera, time, cancel), shading, background)
+
+    def values(
+        self,
+        camera: Camera,
+        traced: tuple[np.ndarray, np.ndarray, np.ndarray],
+        shading: str = "colour",
+        background: Colour | None = None,
+    ) -> np.ndarray:
+        """`numbers`, of what `trace` has found."""
+        colours, opacity, distance = traced
         if shading == "opacity":
             return opacity
         if shading == "colour":
@@ -182,13 +191,7 @@ class SceneRun(Run):
         values = self.numbers(
             camera or self.view(size), shading, background=background, time=time, cancel=cancel
         )
-        if shading == "depth":
-            values = depth_picture(values, span)
-        elif shading == "normals":
-            values = normals_picture(values)
-        elif shading == "opacity":
-            values = np.repeat(values[..., None], 3, axis=2)
-        return as_bytes(values)
+        return picture_of(values, shading, span)
 
     def depth_span(self, shots: Sequence[Shot]) -> Span:
         """Depths that are white and dark in all pictures of a path, told by small ones of some."""
@@ -281,6 +284,11 @@ class SceneRun(Run):
     def __repr__(self) -> str:
         score = f", {self.metrics['psnr']:.2f} dB" if self.metrics.get("psnr") else ""
         return f"Run({shown(self.path)!r}: {self.config['model']}, {self.described}{score})"
+
+
+def _check_shading(shading: str) -> None:
+    if shading not in SHADINGS:
+        raise FieldsError(f"--shading of a scene is {either(SHADINGS)}, got {shading!r}")
 
 
 def _shrunk(camera: Camera, longest: int) -> Camera:
