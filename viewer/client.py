@@ -25,7 +25,16 @@ from fields_viewer import encode, pacing
 from fields_viewer.hub import MOTION, Hub
 from fields_viewer.pacing import Frame, Pace
 from fields_viewer.protocol import (
-    FIELD, FLAT_TILE, FRAME, LAST, LOSSLESS, PART, TILE, TRUTH, Header, Refused,
+    FIELD,
+    FLAT_TILE,
+    FRAME,
+    LAST,
+    LOSSLESS,
+    PART,
+    TILE,
+    TRUTH,
+    Header,
+    Refused,
 )  # fmt: skip
 from fields_viewer.subjects import Flat, Solid
 from fields_viewer.view import View, flat_box, tile_box

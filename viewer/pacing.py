@@ -129,7 +129,7 @@ def fitted(frames: tuple[Frame, ...]) -> tuple[float, float, float]:
 
 
 def sized(width: int, height: int, scale: float) -> tuple[int, int]:
-    """The size of a frame at a scale: at least 30 pixels along the shorter side, or all there are."""
+    """The size of a frame at a scale; at least 30 pixels high and wide, or all there are."""
     least = min(1.0, _LEAST_SIDE / min(width, height))
     scale = max(scale, least)
     return max(1, round(width * scale)), max(1, round(height * scale))

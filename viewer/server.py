@@ -57,6 +57,7 @@ class Server:
         self.hub, self.guard, self.port = hub, guard, port
         self._files = page_files()
         self._clients: set[Client] = set()
+        self._telling: set[asyncio.Task[None]] = set()
         self._strangers = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -186,7 +187,9 @@ class Server:
 
         def send(data: str | bytes) -> None:
             if threading.current_thread() is self._thread:
-                loop.create_task(_quietly(socket.send(data)))
+                task = loop.create_task(_quietly(socket.send(data)))
+                self._telling.add(task)
+                task.add_done_callback(self._telling.discard)
                 return
             try:
                 asyncio.run_coroutine_threadsafe(socket.send(data), loop).result()
@@ -197,14 +200,15 @@ class Server:
         films = Films(self.hub, send, client.tell)
         self._clients.add(client)
         try:
-            # In order: the first message comes before any picture.
-            client.start()
+            # In a thread, since a subject may read its source; the first message is before any
+            # picture.
+            await asyncio.to_thread(client.start)
             async for text in socket:
                 self._hear(client, films, parse(text))
         except Refused as reason:
             with contextlib.suppress(ConnectionClosed):
                 await socket.close(1008, str(reason)[:120])
-        except ConnectionClosed:
+        except (ConnectionClosed, ConnectionError):
             pass
         finally:
             films.stop()

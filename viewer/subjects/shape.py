@@ -1,4 +1,4 @@
-"""A fitted shape as a subject: sphere traced, in parts, so that nobody waits for a whole picture."""
+"""A fitted shape as a subject: sphere traced, still pictures in parts."""
 
 from __future__ import annotations
 

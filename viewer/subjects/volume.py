@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -38,6 +39,10 @@ class VolumeSubject(Flat):
         across = AXES.index(settings["axis"])
         width, height = (n for i, n in enumerate(self.run.shape) if i != across)
         return width, height
+
+    def describe(self) -> dict[str, Any]:
+        sizes = {axis: list(self.size({"axis": axis})) for axis in AXES}
+        return super().describe() | {"sizes": sizes}
 
     def crop(
         self, size: tuple[int, int], box: Box, settings: Settings, cancel: Tensor
