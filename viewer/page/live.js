@@ -78,7 +78,7 @@ class App {
     this.say("");
     if (about.training) this._trains(about.training);
     document.documentElement.dataset.ready = "yes";
-    this.stage.focus();
+    this.stage.focus({ focusVisible: false });
   }
 
   _trains(state) {

@@ -61,7 +61,7 @@ class SceneSubject(Solid):
         result = [
             Setting("output", "Output", "colour", choices=_OUTPUTS),
             Setting("colours", "Colours of depth", "grey", choices=COLOURS),
-            Setting("threshold", "Density of at least", 0.0, low=0.0, high=3.0, step=0.05),
+            Setting("threshold", "Least density, power of 10", 0.0, low=0.0, high=3.0, step=0.05),
         ]
         if self.run.moves:
             result.insert(1, Setting("time", "Time", 0.0))
