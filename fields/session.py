@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -57,7 +57,7 @@ class Session:
     standing: Standing
     started: float
     wall_started: float
-    gate: loop.Gate = field(default_factory=loop.Open)
+    gate: loop.Gate = dataclasses.field(default_factory=loop.Open)
 
     def __post_init__(self):
         self._first = dataclasses.replace(self.standing)

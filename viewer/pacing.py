@@ -61,8 +61,12 @@ class Pace:
             return now._down(whole)
         if self.rung == 0:
             return now
-        if now.expected(whole * LADDER[self.rung - 1] ** 2) > EASY:
+        # Frames of one size do not tell what pixels cost: while learning another size is tried.
+        tries = now.seen <= LEARNING and len({f.pixels for f in frames}) == 1
+        if not tries and now.expected(whole * LADDER[self.rung - 1] ** 2) > EASY:
             return replace(now, easy=0)
+        if tries and frame.seconds > EASY:
+            return now
         now = replace(now, easy=now.easy + 1)
         if now.seen <= LEARNING or now.easy >= now.patience:
             hurried = now.seen > LEARNING

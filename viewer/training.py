@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any
 
+from fields.loop import Standing
 from fields.progress import Figures, Progress, Stand
 from fields_viewer.turns import Turns
 
@@ -22,13 +23,14 @@ class Training:
         turns: shared with the pictures.
 
     Attributes:
-        step: steps taken.
+        standing: of the fit; None before it begins.
         version: grows with all that a page should hear of.
     """
 
     def __init__(self, reporter: Progress, turns: Turns | None = None):
         self.reporter, self.turns = reporter, turns or Turns()
-        self.step, self.version = 0, 0
+        self.standing: Standing | None = None
+        self.version = 0
         self.word = "beginning"  # or running, paused, ended, failed
         self.text = ""
         self._points: list[tuple[float, float, float | None]] = []  # seconds, loss, score
@@ -36,6 +38,11 @@ class Training:
         self._paused, self._asked = threading.Event(), threading.Event()
         self._going_on = threading.Condition()
         self._turn: Any = None
+
+    @property
+    def step(self) -> int:
+        """Steps taken."""
+        return self.standing.step if self.standing else 0
 
     @property
     def is_running(self) -> bool:
@@ -97,7 +104,6 @@ class Training:
 
     def __exit__(self, *error: Any) -> None:
         self._turn.__exit__(*error)
-        self.step += 1
 
     # The reporter
 
@@ -122,8 +128,8 @@ class Training:
 
     # What the program says
 
-    def begins(self, step: int) -> None:
-        self.word, self.step = "running", step
+    def begins(self, standing: Standing) -> None:
+        self.word, self.standing = "running", standing
         self.version += 1
 
     def ends(self, text: str, *, failed: bool = False) -> None:

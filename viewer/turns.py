@@ -26,6 +26,7 @@ class Turns:
         self._free = threading.Condition()
         self._taken = False
         self._drawers = 0  # that wait
+        self._trainer = False  # waits
         self._moved = -1e9  # when a view came
         self._credit, self._counted = 0.0, time.perf_counter()
         self.trained = self.drawn = 0.0  # seconds, of all
@@ -38,7 +39,10 @@ class Turns:
     def draw(self) -> Iterator[None]:
         with self._free:
             self._drawers += 1
-            self._free.wait_for(lambda: not self._taken)
+            # Frame after frame would leave no gap: what training has saved up comes first.
+            self._free.wait_for(
+                lambda: not self._taken and not (self._trainer and self._may_train())
+            )
             self._drawers -= 1
             self._taken = True
         begun = time.perf_counter()
@@ -51,8 +55,10 @@ class Turns:
     @contextmanager
     def train(self) -> Iterator[None]:
         with self._free:
+            self._trainer = True
             while self._taken or not self._may_train():
                 self._free.wait(0.002 if not self._taken else None)
+            self._trainer = False
             self._taken = True
         begun = time.perf_counter()
         try:

@@ -103,7 +103,7 @@ def _fit_in_view(
     def begins(session: Session) -> None:
         session.gate = training
         viewers.append(_opened(session.live(), options, parsed.no_open, training))
-        training.begins(session.standing.step)
+        training.begins(session.standing)
 
     try:
         run = carry_out(request, source, training, started, watch=begins)
