@@ -1,0 +1,187 @@
+"""What the viewer draws of shapes, volumes and scenes is what `fields render` draws."""
+
+import meshes
+import numpy as np
+import pytest
+import scene_fits
+import torch
+from small import TINY
+from viewers import Page
+
+import fields
+from fields.runs import load
+from fields_viewer import Viewer
+from fields_viewer.protocol import FIELD, FRAME, PROXY
+from fields_viewer.subjects import subject_of
+from fields_viewer.subjects.scene import SceneSubject
+
+GO_ON = torch.zeros(1, dtype=torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def shape(tmp_path_factory):
+    import trimesh
+
+    folder = tmp_path_factory.mktemp("shape")
+    vertices, faces = meshes.torus()
+    trimesh.Trimesh(vertices, faces, process=False).export(folder / "ring.obj")
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr("fields.runs.shape.RESOLUTION", 24)
+    monkey.setattr("fields.runs.shape.PREVIEW", (16, 16))
+    monkey.setattr("fields.shapes.scores.POINTS", 500)
+    run = fields.fit(folder / "ring.obj", out=folder / "run", steps=150)
+    monkey.undo()
+    return run
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    folder = scene_fits.make(tmp_path_factory.mktemp("scene") / "demo")
+    run = fields.fit(folder, out=folder.parent / "run", steps=60, **scene_fits.SMALL)
+    return load(run.path)
+
+
+def usual(subject, **changed):
+    return {setting.name: setting.value for setting in subject.settings()} | changed
+
+
+def whole(parts, size):
+    picture = np.zeros((size[1], size[0], 3), np.uint8)
+    for x, y, pixels in parts:
+        picture[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
+    return picture
+
+
+@pytest.mark.parametrize("shading", ["lit", "normals", "depth"])
+def test_the_parts_of_a_shape_make_up_its_render(shape, shading):
+    subject = subject_of(shape)
+    camera = shape.camera((300, 280))
+    drawn = whole(subject.parts(camera, usual(subject, output=shading), GO_ON), (300, 280))
+    assert np.array_equal(drawn, shape.render(camera=camera, shading=shading))
+
+
+@pytest.mark.parametrize("shading", ["colour", "depth", "normals", "opacity"])
+def test_the_parts_of_a_scene_make_up_its_render(scene, shading):
+    subject = subject_of(scene)
+    camera = scene.view((200, 150))
+    drawn = whole(subject.parts(camera, usual(subject, output=shading), GO_ON), (200, 150))
+    assert np.array_equal(drawn, scene.render(camera=camera, shading=shading))
+
+
+def test_the_still_picture_of_a_scene_through_the_socket_is_its_render(scene):
+    camera = scene.view((160, 120))
+    with Viewer(scene, port=0) as viewer:
+        try:
+            page = Page(viewer)
+            about = page.message("welcome")
+            assert len(about["photos"]) >= 16
+            assert about["box"] == pytest.approx(scene.box.ravel().tolist())
+            page.look(camera)
+            assert page.picture(FRAME)[0].drawn == FIELD
+            assert np.array_equal(page.still(160, 120), scene.render(camera=camera))
+        finally:
+            Page.close_all()
+
+
+def test_frames_in_motion_look_like_the_still_ones(shape, scene):
+    for run, camera in ((shape, shape.camera((100, 100))), (scene, scene.view((100, 100)))):
+        subject = subject_of(run)
+        pixels, drawn = subject.draw(camera, usual(subject), GO_ON)
+        wanted = run.render(camera=camera).astype(float)
+        assert drawn == FIELD
+        assert np.abs(pixels - wanted).mean() < 6
+
+
+def test_a_crop_box_leaves_out_what_lies_beside_it(shape, scene):
+    for run in (shape, scene):
+        subject = subject_of(run)
+        box = np.asarray(subject.box(), float)
+        camera = subject.home()[0].resized(80, 80, 80 / 800, 80 / 800)
+        all_of_it = subject.draw(camera, usual(subject), GO_ON)[0]
+        same = subject.draw(camera, usual(subject, box=box.ravel().tolist()), GO_ON)[0]
+        half = box.copy()
+        half[1, 0] = half[:, 0].mean()
+        cut = subject.draw(camera, usual(subject, box=half.ravel().tolist()), GO_ON)[0]
+        seen = [int((picture < 250).any(2).sum()) for picture in (all_of_it, same, cut)]
+        assert abs(seen[0] - seen[1]) <= 0.05 * seen[0] + 4
+        assert 0.2 * seen[0] < seen[2] < 0.85 * seen[0]
+
+
+def test_a_level_moves_the_surface_and_a_density_clears_what_is_thin(shape, scene):
+    def seen(run, **changed):
+        subject = subject_of(run)
+        camera = subject.home()[0].resized(80, 80, 80 / 800, 80 / 800)
+        return int((subject.draw(camera, usual(subject, **changed), GO_ON)[0] < 250).any(2).sum())
+
+    reach = next(s.high for s in subject_of(shape).settings() if s.name == "level")
+    assert seen(shape, level=reach) > seen(shape) > seen(shape, level=-reach)
+    assert seen(scene, threshold=3.0) < seen(scene)
+
+
+def test_occupancy_and_colour_maps_are_drawn(scene):
+    subject = subject_of(scene)
+    camera = scene.view((60, 60))
+    grey = subject.draw(camera, usual(subject, output="occupancy"), GO_ON)[0]
+    turbo = subject.draw(camera, usual(subject, output="occupancy", colours="turbo"), GO_ON)[0]
+    assert (grey[..., 0] == grey[..., 1]).all()
+    assert (turbo[..., 0] != turbo[..., 2]).any()
+    assert np.array_equal((grey == 0).all(2), (turbo == 0).all(2))
+
+
+def test_the_truth_of_a_scene_is_its_photo_at_the_photos_camera_alone(scene):
+    subject = subject_of(scene)
+    frame = scene.source().splits["train"][3]
+    truth = whole(subject.truth(frame.camera, usual(subject, compare="truth"), GO_ON), (40, 40))
+    photo = next(p for f, _, p, _ in scene.views(scene.source(), "train") if f.name == frame.name)
+    assert np.abs(truth - photo * 255).max() <= 1
+    error = whole(subject.truth(frame.camera, usual(subject, compare="error"), GO_ON), (40, 40))
+    assert error.any()
+    with pytest.raises(ValueError, match="choose a photo"):
+        list(subject.truth(scene.view((40, 40)), usual(subject, compare="truth"), GO_ON))
+
+
+def test_the_truth_of_a_shape_is_its_mesh(shape):
+    subject = subject_of(shape)
+    camera = shape.camera((60, 60))
+    truth = whole(subject.truth(camera, usual(subject, compare="truth"), GO_ON), (60, 60))
+    assert np.abs(truth - shape.render(camera=camera).astype(float)).mean() < 8
+
+
+def test_a_proxy_draws_frames_in_motion_labelled_and_no_still_ones(scene):
+    asked = []
+
+    def proxy(camera, settings, cancel):
+        asked.append((camera.width, camera.height))
+        return np.zeros((camera.height, camera.width, 3), np.uint8)
+
+    subject = SceneSubject(scene, proxy)
+    camera = scene.view((64, 48))
+    pixels, drawn = subject.draw(camera, usual(subject), GO_ON)
+    assert drawn == PROXY
+    assert not pixels.any()
+    assert subject.draw(camera, usual(subject, use_proxy=False), GO_ON)[1] == FIELD
+    assert subject.draw(camera, usual(subject, output="depth"), GO_ON)[1] == FIELD
+    drawn = whole(subject.parts(camera, usual(subject), GO_ON), (64, 48))
+    assert np.array_equal(drawn, scene.render(camera=camera))
+    assert len(asked) == 1
+
+
+def test_slices_of_a_volume_are_those_of_render(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "v.npy", rng.random((20, 16, 12)).astype(np.float32))
+    run = fields.fit(tmp_path / "v.npy", out=tmp_path / "run", steps=5, **TINY)
+    subject = subject_of(run)
+    settings = usual(subject, axis="x", at=0.3)
+    size = subject.size(settings)
+    assert size == (16, 12)
+    drawn = subject.crop((32, 24), (4, 2, 20, 20), settings, GO_ON)
+    wanted = run.render((32, 24), axis="x", at=0.3)[2:20, 4:20]
+    assert np.array_equal(drawn, np.repeat(wanted, 3, axis=2))
+    truth = subject.truth_crop(size, (0, 0, *size), settings | {"compare": "truth"}, GO_ON)
+    assert truth.shape == (12, 16, 3)
+    assert truth.std() > 10
+
+
+def test_what_cannot_be_viewed_is_refused_in_one_line():
+    with pytest.raises(fields.FieldsError, match="a run or a function that draws can be viewed"):
+        subject_of(3)
