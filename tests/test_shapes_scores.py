@@ -60,7 +60,17 @@ def test_open_meshes_and_points_have_no_inside():
     points = Shape("points", BALL.vertices, empty, "points", BALL.vertices)
     scores = score_shape(points, BALL.vertices, BALL.faces)
     assert "iou" not in scores and scores["normal_consistency"] > 0.99
-    assert scores["chamfer_l1"] < 0.01
+    assert scores["points_distance"] < 1e-6 and scores["points_share"] == 1
+
+
+def test_points_are_not_scored_by_how_far_apart_they_lie():
+    few = Shape("few", BALL.vertices[::40], np.empty((0, 3), np.int64), "points")
+    scores = score_shape(few, BALL.vertices, BALL.faces)
+    assert scores["points_distance"] < 1e-6 and "chamfer_l1" not in scores
+    assert "normal_consistency" not in scores
+    away = score_shape(few, 1.02 * BALL.vertices, BALL.faces)
+    assert away["points_distance"] == pytest.approx(0.01, rel=0.05)  # the ball is 1 wide
+    assert away["points_share"] == 0
 
 
 @pytest.mark.skipif("FIELDS_DATA" not in os.environ, reason="FIELDS_DATA names no test data")

@@ -24,6 +24,11 @@ def main(arguments: Sequence[str], started: float) -> None:
     from fields.shapes.formats import AS_WELL
 
     # Before a second goes into importing torch.
+    if os.path.isdir(source) and request.kind != "scene":
+        raise FieldsError(
+            f"{source} is a folder without cameras; a scene has transforms_train.json,"
+            " transforms.json or sparse/0, anything else is one file"
+        )
     if request.kind != "scene" and find_kind(source) is None:
         probe(find_source(source), others=AS_WELL)
         if request.signal_options:
@@ -114,7 +119,7 @@ def _parser(model: catalogue.Model, kind: str) -> Parser:
         f" ..., {DEMO}",
     )  # fmt: skip
     add("--model", metavar="NAME", help=f"see fields models ({DEFAULT_MODEL})")
-    add("--out", metavar="DIR", help="the run folder (runs/SOURCE-MODEL, numbered if taken)")
+    add("-o", "--out", metavar="DIR", help="the run folder (runs/SOURCE-MODEL, numbered if taken)")
     add("--steps", type=whole, metavar="N", help="stop after N steps")
     add("--seconds", type=number, metavar="S", help="stop after S seconds of training")
     add(

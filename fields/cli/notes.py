@@ -31,6 +31,12 @@ def scored(scores: dict[str, Any]) -> str:
         parts.append(f"chamfer {scores['chamfer_l1']:.2e}")
     if scores.get("f_score") is not None:
         parts.append(f"F {scores['f_score']:.4f}")
+    if scores.get("points_distance") is not None:
+        share = 100 * scores["points_share"]
+        parts.append(
+            f"points {scores['points_distance']:.2e} from it on average, {share:.1f} % within 0.1 %"
+            " of the diagonal"
+        )
     if scores.get("normal_consistency") is not None:
         parts.append(f"normals {scores['normal_consistency']:.3f}")
     if scores.get("colour_psnr") is not None:

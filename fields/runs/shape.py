@@ -27,7 +27,7 @@ from fields.signals.colours import ColourSignal, to_bytes
 from fields.signals.shape import NAMES
 
 RESOLUTION = 256  # cells along an axis of the mesh that scores and previews are made of
-PREVIEW = (640, 640)
+PREVIEW = (512, 512)
 Mesh = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 

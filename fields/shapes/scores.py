@@ -43,10 +43,12 @@ def score_shape(
     Returns, of a closed shape: `iou` (inside and outside at uniform points of its bounding box) and
     `iou_near` (the same, uniform within 1 % of the diagonal of its surface), `volume_error` (share
     of its volume) and, of a distance, `distance_error` (mean, in that shell). Of every shape:
-    `chamfer_l1` and `chamfer_l2` (means of both directions, of distances and of their squares),
-    `f_score` and `f_score_01` (at 0.5 % and 0.1 % of the diagonal); of a mesh or of points with
-    normals `normal_consistency` (mean of |n . n'| at nearest places, both directions; of points,
-    from them alone).
+    `normal_consistency` (mean of |n . n'| at nearest places, both directions; of points that have
+    normals, from them alone). Of a mesh: `chamfer_l1` and `chamfer_l2` (means of both directions,
+    of distances and of their squares), `f_score` and `f_score_01` (at 0.5 % and 0.1 % of the
+    diagonal). Of points, where the way back would measure how far apart they lie:
+    `points_distance` (their mean distance from the mesh) and `points_share` (of those within 0.1 %
+    of the diagonal).
 
     Raises FieldsError without open3d.
     """
@@ -150,27 +152,30 @@ def _shell(truth, radius: float, random) -> np.ndarray:
 
 def _surfaces(shape, truth, mesh, diagonal, random) -> Figures:
     """The scores of surfaces: from the mesh to the shape and back."""
+    if shape.kind == "points":
+        return _to_points(shape, truth, mesh, diagonal)
     points, normals = mesh.sample(POINTS, random)
-    if shape.kind == "mesh":
-        there, facing = truth.nearest(points)
-        agreement = [np.abs((normals * facing).sum(1)).mean()]
-        points, normals = truth.sample(POINTS, random)
-    else:
-        from scipy.spatial import KDTree
-
-        there = KDTree(truth.vertices).query(points)[0]
-        agreement = []
-        points, normals = truth.vertices, shape.normals
+    there, facing = truth.nearest(points)
+    agreement = np.abs((normals * facing).sum(1)).mean()
+    points, normals = truth.sample(POINTS, random)
     back, facing = mesh.nearest(points)
-    figures: Figures = {
+    return {
         "chamfer_l1": float(there.mean() + back.mean()) / 2,
         "chamfer_l2": float((there**2).mean() + (back**2).mean()) / 2,
         "f_score": _f_score(there, back, _F_COARSE * diagonal),
         "f_score_01": _f_score(there, back, _F_FINE * diagonal),
+        "normal_consistency": float(agreement + np.abs((normals * facing).sum(1)).mean()) / 2,
     }
-    if normals is not None:
-        agreement.append(np.abs((normals * facing).sum(1)).mean())
-        figures["normal_consistency"] = float(np.mean(agreement))
+
+
+def _to_points(shape, truth, mesh, diagonal) -> Figures:
+    distance, facing = mesh.nearest(truth.vertices)
+    figures: Figures = {
+        "points_distance": float(distance.mean()),
+        "points_share": float((distance < _F_FINE * diagonal).mean()),
+    }
+    if shape.normals is not None:
+        figures["normal_consistency"] = float(np.abs((shape.normals * facing).sum(1)).mean())
     return figures
 
 
