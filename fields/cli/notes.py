@@ -19,10 +19,12 @@ def scored(scores: dict[str, Any]) -> str:
     """The scores of a field in a few words, whatever it stores."""
     if "psnr" in scores:
         ssim, lpips = scores.get("ssim"), scores.get("lpips")
+        depth = scores.get("depth_error")
         return (
             f"{scores['psnr']:.2f} dB"
             + (f", SSIM {ssim:.4f}" if ssim is not None else "")
             + (f", LPIPS {lpips:.4f}" if lpips is not None else "")
+            + (f", depth within {depth:.4g}" if depth is not None else "")
         )
     parts = []
     if scores.get("iou") is not None:
