@@ -203,15 +203,16 @@ def test_a_known_surface_is_compared_with_the_mesh(run, command):
     assert status == 2 and "--split is of views" in one_line(err)
 
 
-def test_what_no_camera_sees_is_dropped(run, command):
-    assert command("mesh", run.path, "-o", "all.ply", "--resolution", 64)[0] == 0
-    assert command("mesh", run.path, "-o", "seen.ply", "--resolution", 64, "--drop-unseen")[0] == 0
+def test_what_no_camera_sees_is_left_out(run, command):
+    small = ("--resolution", 64)
+    assert command("mesh", run.path, "-o", "all.ply", "--keep-unseen", *small)[0] == 0
+    assert command("mesh", run.path, "-o", "seen.ply", *small)[0] == 0
     every: Any = trimesh.load("all.ply", force="mesh", process=False)
     seen: Any = trimesh.load("seen.ply", force="mesh", process=False)
     assert 0.2 < len(seen.faces) / len(every.faces) < 0.95
     # Cameras stand above: of what is left most faces look up or sideways.
     assert (seen.face_normals[:, 2] > -0.5).mean() > (every.face_normals[:, 2] > -0.5).mean()
-    hidden = scene_mesh.unseen(run, *run.mesh(32)[:2])
+    hidden = scene_mesh.unseen(run, *run.mesh(32, keep_unseen=True)[:2])
     assert 0 < hidden.mean() < 1
 
 

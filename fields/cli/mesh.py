@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fields.cli.notes import say_fallback
 from fields.cli.parser import Parser, number, whole
-from fields.errors import FieldsError, NoSurface, flag
+from fields.errors import FieldsError, flag
 
 if TYPE_CHECKING:
     from fields.runs import SceneRun
@@ -36,8 +36,8 @@ def main(arguments: Sequence[str], started: float) -> None:
         help="leave out parts with less than a hundredth of the faces of the largest",
     )  # fmt: skip
     add(
-        "--drop-unseen", action="store_true",
-        help="of a scene: leave out what none of its cameras sees",
+        "--keep-unseen", action="store_true",
+        help="of a scene: also what none of its cameras sees, where the density is of no meaning",
     )  # fmt: skip
     add("--time", type=number, metavar="T", help="of a scene that moves, from 0 to 1 (0)")
     add(
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str], started: float) -> None:
             raise FieldsError("--time is for scenes that move, and this one stands still")
     else:
         given = {"--points": parsed.points, "--time": parsed.time}
-        given["--drop-unseen"] = parsed.drop_unseen or None
+        given["--keep-unseen"] = parsed.keep_unseen or None
         for option, value in given.items():
             if value is not None:
                 raise FieldsError(f"{option} is not for the {run.kind} that this run stores")
@@ -82,17 +82,11 @@ def main(arguments: Sequence[str], started: float) -> None:
 
     options = {} if parsed.level is None else {"level": parsed.level}
     if isinstance(run, SceneRun):
-        options |= {"time": parsed.time}
+        options |= {"time": parsed.time, "keep_unseen": parsed.keep_unseen}
     begin = time.perf_counter()
     floaters = ""
     with threads():
         vertices, faces, normals = run.mesh(parsed.resolution, **options)
-        if parsed.drop_unseen and isinstance(run, SceneRun):
-            hidden = scene_mesh.unseen(run, vertices, faces, parsed.time)
-            if hidden.all():
-                raise NoSurface("no camera sees any of the surface; leave --drop-unseen away")
-            faces, used = without(faces, hidden)
-            vertices, normals = vertices[used], normals[used]
         if parsed.drop_floaters or isinstance(run, SceneRun):
             small = small_parts(faces)
             if parsed.drop_floaters:
@@ -129,7 +123,7 @@ def check(parsed: argparse.Namespace) -> None:
         raise FieldsError(f"--points must be at least 1, got {parsed.points}")
     if parsed.out and Path(parsed.out).suffix.lower() != ".ply":
         raise FieldsError(f"--points writes a PLY; end {parsed.out} in .ply")
-    for name in ("level", "faces", "drop_floaters", "drop_unseen"):
+    for name in ("level", "faces", "drop_floaters", "keep_unseen"):
         if getattr(parsed, name) not in (None, False):
             raise FieldsError(f"{flag(name)} is for meshes and does not go with --points")
 

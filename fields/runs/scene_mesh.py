@@ -16,6 +16,7 @@ from fields.runs.density import LEAST, Density
 from fields.runs.scene_pictures import SEEN
 from fields.runs.shape import in_units
 from fields.shapes.extract import extract
+from fields.shapes.floaters import without
 from fields.shapes.polish import field_normals
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def mesh(
     resolution: int,
     level: float | None = None,
     time: float | None = None,
+    *,
+    keep_unseen: bool = False,
     **options: Any,
 ) -> Mesh:
     """The surface within the scene's box at which the density is at a level.
@@ -48,6 +51,7 @@ def mesh(
         resolution: cells along each axis of the cube, 8 to 1024.
         level: density over a unit of the source, > 0; `default_level` by default.
         time: from 0 to 1, of a scene that moves.
+        keep_unseen: also what no camera sees, see `unseen`.
 
     Returns vertices [V, 3] in units of the source, faces [F, 3] and unit normals [V, 3].
     """
@@ -65,6 +69,12 @@ def mesh(
     except NoSurface as error:
         scale = run.space.scale
         raise in_units(error, level, lambda v: math.exp(wanted - v) * scale) from None
+    if not keep_unseen:
+        hidden = unseen(run, run.space.to_source(vertices), faces, time)
+        if hidden.all():
+            raise NoSurface("no camera sees any of the surface")
+        faces, used = without(faces, hidden)
+        vertices = vertices[used]
     return run.space.to_source(vertices), faces, field_normals(below, vertices)
 
 
