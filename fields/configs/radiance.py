@@ -11,7 +11,7 @@ from fields.errors import SettingError
 
 _BASE = 16
 # Views are few along time and each shows all of space: a grid as fine there learns them by heart.
-_CELLS_PER_FRAME = 0.25
+_CELLS_PER_FRAME = 0.5
 _TABLES = range(8, 25)  # log2 of the rows of a level, among which a size is found
 
 
