@@ -43,4 +43,6 @@ def scored(scores: dict[str, Any]) -> str:
         parts.append(f"normals {scores['normal_consistency']:.3f}")
     if scores.get("colour_psnr") is not None:
         parts.append(f"colours {scores['colour_psnr']:.1f} dB")
+    if scores.get("not_scored"):
+        parts.append(f"not scored ({scores['not_scored']})")
     return ", ".join(parts) or "not scored"
