@@ -182,8 +182,8 @@ def _without_flat(vertices, faces, edges, notes: list[str]):
 
 
 def _inward(points: np.ndarray, normals: np.ndarray) -> bool:
-    """Most normals [N, 3] look towards the middle of their points: those of a shape look away, those
-    of a room may not."""
+    """Most normals [N, 3] look towards the middle of their points, as those of a room do, and those
+    of a shape should not."""
     away = points - points.mean(0)
     return float((away * normals).sum()) < -_INWARD * float(np.linalg.norm(away, axis=1).sum())
 
