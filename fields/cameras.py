@@ -105,6 +105,10 @@ class Camera:
             cy=self.cy * down,
         )
 
+    def cropped(self, x0: int, y0: int, x1: int, y1: int) -> Camera:
+        """What it sees of these of its pixels, x1 and y1 not included."""
+        return replace(self, width=x1 - x0, height=y1 - y0, cx=self.cx - x0, cy=self.cy - y0)
+
     def enlarged(self, factor: int) -> Camera:
         """The same view with `factor` times the pixels along each axis."""
         return self.resized(self.width * factor, self.height * factor, factor, factor)

@@ -120,9 +120,14 @@ def fit(
 
 
 def carry_out(
-    request: Request, source: Source, reporter: Progress | None, wall_started: float
+    request: Request,
+    source: Source,
+    reporter: Progress | None,
+    wall_started: float,
+    watch: Callable[[Session], None] | None = None,
 ) -> Run:
-    """`fit`, for a request that was checked; the command began at `wall_started`."""
+    """`fit`, for a request that was checked; the command began at `wall_started`. `watch` is told
+    of the session before its first step."""
     reporter = reporter or progress.choose()
     with contextlib.ExitStack() as stack:
         threads = stack.enter_context(device.threads(request.threads))
@@ -172,6 +177,8 @@ def carry_out(
             started=started,
             wall_started=wall_started,
         )
+        if watch is not None:
+            watch(session)
         return session.run()
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -64,6 +64,47 @@ class Observer(Scorer, Protocol):
         ...
 
 
+class Gate(Protocol):
+    """Lets a fit pass, a step at a time."""
+
+    @property
+    def is_shut(self) -> bool:
+        """The fit shall stand still."""
+        ...
+
+    def wait(self) -> float:
+        """Wait for a moment while it is shut; returns the seconds, which are none of training."""
+        ...
+
+    def asks_to_keep(self) -> bool:
+        """Whether a checkpoint was asked for since the last call."""
+        ...
+
+    def __enter__(self) -> object:
+        """A step begins."""
+        ...
+
+    def __exit__(self, *error: Any) -> None: ...
+
+
+class Open:
+    """A gate that is."""
+
+    is_shut = False
+
+    def wait(self) -> float:
+        return 0.0
+
+    def asks_to_keep(self) -> bool:
+        return False
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: Any) -> None:
+        pass
+
+
 def run(
     take: Step,
     plan: Plan,
@@ -73,6 +114,7 @@ def run(
     started: float,
     wall_started: float,
     caught: Sequence[unix_signals.Signals] = (),
+    gate: Gate | None = None,
 ) -> str:
     """Take steps until the end; `standing` is kept up to date.
 
@@ -84,11 +126,13 @@ def run(
         started: `time.perf_counter()` when the training clock began, or went on.
         wall_started: the same for the whole command.
         caught: of `caught_signals`; the first one in it ends the fit.
+        gate: each step passes it; open without one.
 
     Returns why it ended: steps, seconds, target, or the name of a Unix signal.
     Raises Diverged if a number is not finite; the checkpoints until then stand.
     """
     begin = started - standing.seconds
+    gate = gate or Open()
     watch = TargetWatch(plan.stop.target, observer, wall_started)
     last_read = last_saved = time.perf_counter()
     pause = CHECKPOINT_SECONDS
@@ -117,9 +161,15 @@ def run(
                 observer.checkpoint(standing)
                 last_saved = time.perf_counter()
                 pause = max(CHECKPOINT_SECONDS, (last_saved - now) / CHECKPOINT_SHARE)
-        if not reason:
+        if not reason and gate.asks_to_keep():
+            observer.checkpoint(standing)
+        if not reason and gate.is_shut:
+            begin += gate.wait()
+        elif not reason:
             standing.step += 1
-            losses.append(take(standing.step, plan.schedule.factor(standing.done, standing.step)))
+            with gate:
+                factor = plan.schedule.factor(standing.done, standing.step)
+                losses.append(take(standing.step, factor))
     standing.seconds = time.perf_counter() - begin
     return reason
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,7 @@ class Session:
             and what FreSh found.
         standing: where it begins.
         started, wall_started: `time.perf_counter()` when the training clock and the command began.
+        gate: that each step passes.
     """
 
     field: nn.Module
@@ -56,6 +57,7 @@ class Session:
     standing: Standing
     started: float
     wall_started: float
+    gate: loop.Gate = dataclasses.field(default_factory=loop.Open)
 
     def __post_init__(self):
         self._first = dataclasses.replace(self.standing)
@@ -79,6 +81,7 @@ class Session:
                     started=self.started,
                     wall_started=self.wall_started,
                     caught=caught,
+                    gate=self.gate,
                 )
                 self._require_sound()
             except Diverged as error:
@@ -97,6 +100,13 @@ class Session:
                     self._colour(caught)
                     run = self._score(reason, caught)
             return run
+
+    def live(self) -> Run:
+        """The run as it stands, its weights those that are trained."""
+        tensors = self.signal.tensors()
+        run = run_of(self.place.path, self.field, self._describe_field(), self.facts, tensors)
+        self.field.train()
+        return run
 
     def _stored_colours(self) -> HashGrid | None:
         """Those of the run that goes on, kept until new ones replace them."""
@@ -173,7 +183,10 @@ class Session:
 
     def _looked(self, event: str, measure: Callable[[nn.Module], float]) -> float:
         self.field.eval()
-        with eight_bits.rounded(self.field) if self.plan.bits == 8 else nullcontext():
+        if self.plan.bits == 8:  # the weights are others for a while
+            with self.gate, eight_bits.rounded(self.field):
+                score = measure(self.field)
+        else:
             score = measure(self.field)
         self.field.train()
         self._note(event, **{self.signal.metric: round(score, 4)})

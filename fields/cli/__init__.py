@@ -14,6 +14,7 @@ VERBS = {
     "render": "draw a fitted field, at any size",
     "mesh": "turn a fitted shape or scene into a mesh",
     "eval": "score a fitted field against its source",
+    "view": "show a field in the browser, live, or fit one in view",
     "info": "what a run holds",
     "models": "the models that can be fitted",
     "scene": "make a scene of a mesh, drawn from many sides",

@@ -18,6 +18,15 @@ DEMO = "demo-scene"
 
 
 def main(arguments: Sequence[str], started: float) -> None:
+    request, source, as_json = asked(arguments)
+    from fields.fitting import carry_out
+
+    report(carry_out(request, source, progress(), started), as_json)
+
+
+def asked(arguments: Sequence[str]) -> tuple[Request, str, bool]:
+    """The request, checked together with its source, which is named as well, and whether the
+    result is wanted as JSON."""
     request, source, as_json = _request(arguments)
     from fields.pictures import find_source, probe
     from fields.shapes import find_kind
@@ -34,10 +43,11 @@ def main(arguments: Sequence[str], started: float) -> None:
         if request.signal_options:
             name = flag(next(iter(request.signal_options)))
             raise FieldsError(f"{name} is for shapes; {source} is a picture")
-    from fields.fitting import carry_out
+    return request, source, as_json
 
-    run = carry_out(request, source, _progress(), started)
-    print(json.dumps(run.metrics) if as_json else _summary(run))
+
+def report(run: Any, as_json: bool) -> None:
+    print(json.dumps(run.metrics) if as_json else summary(run), flush=True)
 
 
 def _request(arguments: Sequence[str]) -> tuple[Request, str, bool]:
@@ -83,10 +93,11 @@ def _made(source: str) -> str:
         return source
     from fields_scenes.demo import demo_scene
 
-    return str(demo_scene(progress=_progress()))
+    return str(demo_scene(progress=progress()))
 
 
-def _progress() -> Any:
+def progress() -> Any:
+    """A bar on a terminal, else lines."""
     from fields.progress import Bar, Lines
 
     return Bar() if sys.stderr is not None and sys.stderr.isatty() else Lines()
@@ -149,7 +160,8 @@ def _parser(model: catalogue.Model, kind: str) -> Parser:
     return parser
 
 
-def _summary(run: Any) -> str:
+def summary(run: Any) -> str:
+    """What came of a fit, in two lines."""
     from fields.pictures.naming import shown
     from fields.progress import duration
 

@@ -107,6 +107,18 @@ class Run:
             raise FieldsError(f"{shown(self.path)} does not say where its source is; name it")
         return path
 
+    def view(self, **options: Any) -> Any:
+        """Show it in the browser, live; in a notebook the result is a frame that shows it.
+
+        Args:
+            options: of fields_viewer.Viewer, such as the port, and the origins of a proxy.
+
+        Returns a Viewer; its `close` ends it.
+        """
+        from fields_viewer import Viewer
+
+        return Viewer(self, **options)
+
     def _repr_png_(self) -> bytes:
         return self.png(_SHOWN_SIDE)
 

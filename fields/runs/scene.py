@@ -27,7 +27,7 @@ from fields.runs.scene_pictures import (
     as_bytes,
     depth_picture,
     normals_of,
-    normals_picture,
+    picture_of,
     side_by_side,
     span_of,
 )
@@ -205,13 +205,7 @@ class SceneRun(Run):
         values = self.numbers(
             camera or self.view(size), shading, background=background, time=time, cancel=cancel
         )
-        if shading == "depth":
-            values = depth_picture(values, span)
-        elif shading == "normals":
-            values = normals_picture(values)
-        elif shading == "opacity":
-            values = np.repeat(values[..., None], 3, axis=2)
-        return as_bytes(values)
+        return picture_of(values, shading, span)
 
     def depth_span(self, shots: Sequence[Shot]) -> Span:
         """Depths that are white and dark in all pictures of a path, told by small ones of some."""

@@ -45,6 +45,17 @@ def normals_picture(normals: np.ndarray) -> np.ndarray:
     return np.where(nothing, 1.0, 0.5 + 0.5 * normals).astype(np.float32)
 
 
+def picture_of(values: np.ndarray, shading: str, span: Span | None = None) -> np.ndarray:
+    """The numbers of a shading as [H, W, 3] uint8; `span` as `depth_picture` takes it."""
+    if shading == "depth":
+        values = depth_picture(values, span)
+    elif shading == "normals":
+        values = normals_picture(values)
+    elif shading == "opacity":
+        values = np.repeat(values[..., None], 3, axis=2)
+    return as_bytes(values)
+
+
 def normals_of(camera: Camera, depth: np.ndarray) -> np.ndarray:
     """The normals [H, W, 3] of the surface that depths [H, W] along a camera's axis describe, in
     axes of the source, towards the camera; 0 where there is no depth.

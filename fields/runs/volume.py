@@ -13,7 +13,7 @@ from fields import folder
 from fields.errors import FieldsError, NoSurface
 from fields.pictures import png
 from fields.pictures.naming import shown
-from fields.render import Size, bands, device_of, enlarged
+from fields.render import Box, Size, bands, device_of, enlarged
 from fields.runs.run import Run
 from fields.runs.shape import in_units
 from fields.shapes import Volume, read_volume
@@ -41,15 +41,23 @@ class VolumeRun(Run):
             raise FieldsError(f"{shown(self.path)} describes no volume") from None
 
     def render(
-        self, size: Size | float | None = None, *, axis: str = "z", at: float = 0.5
+        self,
+        size: Size | float | None = None,
+        crop: Box | None = None,
+        *,
+        axis: str = "z",
+        at: float = 0.5,
+        cancel: Tensor | None = None,
     ) -> np.ndarray:
         """A slice across an axis, as a grey picture.
 
         Args:
             size: (width, height) in pixels, or how many for each voxel along an axis; by default
                 one.
+            crop: (x0, y0, x1, y1) in those pixels, x1 and y1 not included.
             axis: x, y or z.
             at: where on that axis, from 0 to 1.
+            cancel: [1]; Cancelled is raised once it is not zero.
 
         Returns [height, width, 1] uint8; the first of the other two axes to the right, the second
         downwards.
@@ -70,7 +78,10 @@ class VolumeRun(Run):
             size = voxels
         elif isinstance(size, (int, float)):
             size = enlarged(voxels, size)
-        parts = [values.numpy() for _, values in bands(_Plane(plane, self.field), size)]
+        parts = [
+            values.numpy()
+            for _, values in bands(_Plane(plane, self.field), size, crop, cancel=cancel)
+        ]
         return (np.concatenate(parts)[..., :1] * 255).round().clip(0, 255).astype(np.uint8)
 
     def mesh(

@@ -1,0 +1,185 @@
+"""A fit in view: the same field as without a viewer, in turns with the pictures."""
+
+import threading
+import time
+
+import pytest
+import torch
+from small import TINY, picture
+from viewers import Page, until
+
+import fields
+from fields import fitting, loop
+from fields.progress import Silent
+from fields.request import Request
+from fields_viewer import Viewer
+from fields_viewer.protocol import FLAT_TILE
+from fields_viewer.training import Training
+from fields_viewer.turns import Turns
+
+
+@pytest.fixture(autouse=True)
+def _closed_in_the_end():
+    yield
+    Page.close_all()
+
+
+class InView:
+    """A fit in a thread, with a viewer attached."""
+
+    def __init__(self, out, steps, batch=512, slow=0.0):
+        options = {name: value for name, value in TINY.items() if name != "batch"}
+        self.request = Request(options=options, out=out, steps=steps, batch=batch)
+        self.training = Training(Silent(), Turns())
+        self.viewer = None
+        self.session = None
+        self.slow = slow
+        self.thread = threading.Thread(target=self._fit)
+        self.failed = None
+
+    def _fit(self):
+        try:
+            self.run = fitting.carry_out(
+                self.request, picture(), self.training, time.perf_counter(), watch=self._begins
+            )
+            self.training.ends("done")
+        except BaseException as error:
+            self.failed = error
+
+    def _begins(self, session):
+        session.gate = self.training
+        self.session = session
+        take = session.step
+
+        class Slow:
+            def __call__(self, step, factor, pause=self.slow):
+                time.sleep(pause)
+                return take(step, factor)
+
+            def tensors(self):
+                return take.tensors()
+
+        session.step = Slow()
+        self.viewer = Viewer(session.live(), training=self.training, port=0)
+        self.training.begins(session.standing)
+
+    def __enter__(self):
+        self.thread.start()
+        until(lambda: self.failed or self.training.word == "running")
+        assert self.failed is None
+        return self
+
+    def __exit__(self, *error):
+        self.training.resume()
+        self.thread.join()
+        self.viewer.close()
+        assert self.failed is None
+
+
+def test_a_viewer_that_looks_changes_nothing_of_the_field(tmp_path):
+    alone = fields.fit(picture(), out=tmp_path / "alone", steps=150, **TINY)
+    with InView(tmp_path / "seen", 150, slow=0.002) as fit:
+        page = Page(fit.viewer)
+        page.message("welcome")
+        for number in range(1, 20):
+            page.send("tiles", id=number, want=[[3, 0, 0]])
+            page.picture(FLAT_TILE)
+    ours = dict(fit.run.field.named_parameters())
+    for name, value in alone.field.named_parameters():
+        assert torch.equal(value, ours[name])
+    assert fit.run.metrics["psnr"] == alone.metrics["psnr"]
+
+
+def test_it_pauses_goes_on_and_keeps_a_checkpoint(tmp_path):
+    with InView(tmp_path / "run", 400, slow=0.003) as fit:
+        page = Page(fit.viewer)
+        assert page.message("welcome")["training"]["state"] == "running"
+        until(lambda: fit.training.step > 20)
+        page.send("do", name="pause")
+        until(lambda: fit.training.state()["state"] == "paused")
+        time.sleep(0.05)  # the step that was under way
+        step, seconds = fit.training.step, fit.session.standing.seconds
+        time.sleep(0.3)
+        assert fit.training.step == step
+        assert not (tmp_path / "run" / "field.safetensors").exists()
+        page.send("do", name="save")
+        until((tmp_path / "run" / "field.safetensors").exists)
+        assert fields.load(tmp_path / "run").steps == step
+        assert fit.session.standing.seconds - seconds < 0.25  # time that stood still is none
+        page.send("do", name="resume")
+        until(lambda: fit.training.step > step)
+        while page.message("training")["state"] != "running":
+            pass
+    assert fit.run.steps == 400
+
+
+def test_pages_hear_of_the_curves_and_of_the_end(tmp_path):
+    with InView(tmp_path / "run", 200, slow=0.003) as fit:
+        page = Page(fit.viewer)
+        state = page.message("training")
+        while state["state"] != "ended":
+            state = page.message("training")
+    assert state["step"] == 200
+    seconds, loss, score = state["points"][-1]
+    assert seconds > 0
+    assert loss > 0
+    assert score is None or score > 5
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_training_takes_the_share_that_it_was_given_while_a_camera_moves(share):
+    turns, stop = Turns(share), threading.Event()
+
+    def train():
+        while not stop.is_set():
+            with turns.train():
+                time.sleep(0.004)
+
+    thread = threading.Thread(target=train)
+    begun = time.perf_counter()
+    turns.moves()
+    thread.start()
+    while time.perf_counter() - begun < 1.0:
+        turns.moves()
+        with turns.draw():
+            time.sleep(0.002)
+    took = turns.trained
+    stop.set()
+    thread.join()
+    passed = time.perf_counter() - begun
+    # It may have saved up a tenth of a second, and the last step may be longer than what is left.
+    assert took <= share * passed + 0.15
+    assert took >= 0.3 * share * passed
+
+
+def test_training_has_all_the_time_while_nobody_looks():
+    turns = Turns(0.0)
+    begun = time.perf_counter()
+    for _ in range(50):
+        with turns.train():
+            pass
+    assert time.perf_counter() - begun < 1.0
+
+
+def test_a_fit_that_is_paused_ends_at_a_signal():
+    class Shut(loop.Open):
+        is_shut = True
+        waited = 0
+
+        def wait(self):
+            self.waited += 1
+            if self.waited > 3:
+                caught.append(signal.SIGINT)
+            return 0.0
+
+    import signal
+
+    from fields import plan
+
+    caught = []
+    take = lambda step, factor: torch.zeros(1)  # noqa: E731
+    reason = loop.run(
+        take, plan.make(plan.Stop(steps=10), model='hashgrid'), loop.Standing(), None,
+        started=0.0, wall_started=0.0, caught=caught, gate=Shut(),
+    )  # fmt: skip
+    assert reason == "SIGINT"

@@ -1,0 +1,161 @@
+"""What tests of the viewer share: a client in Python, and a browser where there is one."""
+
+import json
+import shutil
+import time
+
+import numpy as np
+import pytest
+from websockets.sync.client import connect
+
+from fields_viewer.protocol import HEADER_BYTES, Header
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+OPENED = []  # the contexts of clients' sockets
+WAIT = 30  # seconds at the most, for what comes in a moment
+
+
+def until(holds, what="it"):
+    """Wait until `holds()` is true; returns what it gave."""
+    end = time.monotonic() + WAIT
+    while time.monotonic() < end:
+        found = holds()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not come")
+
+
+class Page:
+    """Speaks with a viewer as its page does."""
+
+    def __init__(self, viewer, token=None, origin=None, path="/live"):
+        self.viewer = viewer
+        own = f"127.0.0.1:{viewer.port}"
+        context = connect(
+            f"ws://{own}{path}",
+            origin=f"http://{own}" if origin is None else origin,
+            compression=None,
+            max_size=None,
+            open_timeout=WAIT,
+            close_timeout=1,
+        )
+        self.socket = context.__enter__()
+        OPENED.append(context)
+        self.told = []
+        self.send("hello", token=viewer.guard.token if token is None else token)
+
+    @staticmethod
+    def close_all():
+        while OPENED:
+            OPENED.pop().__exit__(None, None, None)
+
+    def send(self, kind, **message):
+        self.socket.send(json.dumps({"type": kind, **message}))
+
+    def next(self):
+        """The next message: a dictionary, or a header with its bytes."""
+        data = self.socket.recv(timeout=WAIT)
+        if isinstance(data, str):
+            message = json.loads(data)
+            self.told.append(message)
+            return message
+        return Header.unpack(data), data[HEADER_BYTES:]
+
+    def picture(self, *kinds):
+        """The next picture of some kinds; frames are said to be shown."""
+        while True:
+            found = self.next()
+            if isinstance(found, tuple):
+                if found[0].kind == 0:
+                    self.send("shown", id=found[0].id)
+                if found[0].kind in kinds:
+                    return found
+
+    def message(self, kind):
+        while True:
+            found = self.next()
+            if isinstance(found, dict) and found["type"] == kind:
+                return found
+
+    def look(self, camera, number=1):
+        """Ask for a view."""
+        half = np.arctan(camera.height / 2 / camera.fl_y)
+        self.send(
+            "view", id=number, c2w=camera.cam_to_world.ravel().tolist(),
+            fov=float(np.degrees(2 * half)), w=camera.width, h=camera.height,
+        )  # fmt: skip
+
+    def still(self, width, height, drawn=0):
+        """The still picture [height, width, 3], put together of its parts."""
+        import imagecodecs
+
+        result, last = np.zeros((height, width, 3), np.uint8), False
+        while not last:
+            header, data = self.picture(1)
+            if header.drawn == drawn:
+                pixels = imagecodecs.png_decode(data)
+                result[header.y : header.y + header.height, header.x : header.x + header.width] = (
+                    pixels
+                )
+                last = bool(header.flags & 1)
+        return result
+
+    def closed(self):
+        """The code and the reason with which the server ends the socket."""
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            while True:
+                self.socket.recv(timeout=WAIT)
+        except ConnectionClosed as end:
+            return (end.rcvd.code, end.rcvd.reason) if end.rcvd else (1006, "")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium here (Debian: apt-get install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+def open_page(browser, viewer, url=None, **options):
+    """A page that is ready, with what it complained of and whom it asked."""
+    page = browser.new_page(viewport={"width": 640, "height": 400}, **options)
+    page.wrong, page.asked = [], []
+    page.on("console", lambda line: page.wrong.append(line.text) if line.type == "error" else None)
+    page.on("pageerror", lambda error: page.wrong.append(str(error)))
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.goto(url or viewer.url)
+    return page
+
+
+def ready(page):
+    until(lambda: page.evaluate("document.documentElement.dataset.ready === 'yes'"), "the page")
+
+
+def exact(page):
+    """Wait for the still picture."""
+    until(lambda: page.evaluate("fieldsViewer.subject.exact"), "the still picture")
+
+
+def pixels_of(page, canvas="picture"):
+    """What a canvas shows, [H, W, 3]."""
+    width, height, data = page.evaluate(
+        f"""() => {{
+          const c = document.getElementById({canvas!r});
+          const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+          let text = "";
+          for (let i = 0; i < d.length; i += 8192)
+            text += String.fromCharCode(...d.subarray(i, i + 8192));
+          return [c.width, c.height, btoa(text)];
+        }}"""
+    )
+    import base64
+
+    array = np.frombuffer(base64.b64decode(data), np.uint8)
+    return array.reshape(height, width, 4)[..., :3]

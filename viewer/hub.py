@@ -1,0 +1,71 @@
+"""What all pages share: the subject, whose turn it is, and the training where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fields_viewer.encode import QUALITY
+from fields_viewer.protocol import Refused
+from fields_viewer.subjects import Setting, Solid, Subject
+from fields_viewer.turns import Turns
+
+if TYPE_CHECKING:
+    from fields_viewer.training import Training
+
+# Of frames in motion.
+MOTION = [
+    Setting("quality", "JPEG quality in motion", QUALITY, low=20, high=95, step=1),
+    Setting("lossless", "Without loss in motion", False),
+]
+_SHARE = Setting("share", "Share of training in motion", 0.2, low=0.0, high=1.0)
+
+
+class Hub:
+    """
+    Args:
+        subject: that is shown.
+        training: of it, under way.
+    """
+
+    def __init__(self, subject: Subject, training: Training | None = None):
+        self.subject, self.training = subject, training
+        self.turns = training.turns if training else Turns()
+
+    @property
+    def is_training(self) -> bool:
+        """Steps are taken now."""
+        return self.training is not None and self.training.is_running
+
+    @property
+    def step(self) -> int:
+        return self.training.step if self.training else self.subject.step
+
+    def settings(self) -> list[Setting]:
+        own = self.subject.settings()
+        motion = MOTION if isinstance(self.subject, Solid) else []
+        return [*own, *motion, *([_SHARE] if self.training else [])]
+
+    def first_settings(self) -> dict[str, Any]:
+        usual = {setting.name: setting.value for setting in MOTION}
+        return usual | {setting.name: setting.value for setting in self.settings()}
+
+    def check_setting(self, name: str, value: Any) -> None:
+        """Refused where there is no such setting, or it cannot have that value."""
+        if name == "box" and isinstance(self.subject, Solid) and self.subject.box() is not None:
+            numbers = isinstance(value, list) and len(value) == 6
+            if value is None or (numbers and all(value[i] < value[i + 3] for i in range(3))):
+                return
+            raise Refused("box is low and high of x, y, z, or null")
+        found: Callable[[Any], bool] | None = next(
+            (s.allows for s in self.settings() if s.name == name), None
+        )
+        if found is None:
+            raise Refused(f"there is no setting {name[:32]!r}")
+        if not found(value):
+            raise Refused(f"{name} cannot have that value")
+
+    def describe(self) -> dict[str, Any]:
+        settings = [setting.as_dict() for setting in self.settings()]
+        training = self.training.state() if self.training else None
+        return {**self.subject.describe(), "settings": settings, "training": training}

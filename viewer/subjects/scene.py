@@ -1,0 +1,293 @@
+"""A fitted scene as a subject: volume rendered from the field, or drawn from a proxy in motion."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fields import ops
+from fields.cameras import Camera
+from fields.errors import FieldsError
+from fields.render import device_of
+from fields.runs import SceneRun
+from fields.runs.density import cells, contracted
+from fields.runs.scene_pictures import as_bytes, depth_picture, picture_of
+from fields.scenes import load_images
+from fields.signals.scene import over
+from fields.signals.views import rays_of
+from fields_viewer.protocol import FIELD, PROXY
+from fields_viewer.subjects.picture import error_of
+from fields_viewer.subjects.subject import (
+    COLOURS,
+    COMPARE,
+    Setting,
+    Settings,
+    Solid,
+    mapped,
+    parts_of,
+)
+
+# Draws a scene quickly and not quite right: (camera, settings, cancel) -> [height, width, 3] uint8.
+Proxy = Callable[[Camera, Settings, Tensor], np.ndarray]
+_SAME_VIEW = 1e-4  # difference of matrices, over the length of the scene
+_OUTPUTS = ("colour", "depth", "normals", "opacity", "occupancy")
+
+
+class SceneSubject(Solid):
+    """Its still pictures are those of `fields render`.
+
+    Attributes:
+        run: of the scene.
+        proxy: draws the colours of frames in motion where there is one; every such frame is
+            labelled as the proxy's.
+    """
+
+    kind = "scene"
+
+    def __init__(self, run: SceneRun, proxy: Proxy | None = None):
+        self.run, self.proxy = run, proxy
+        self.title = run.path.name
+        self.step = run.steps
+        self._densities: tuple[int, Tensor] | None = None
+
+    def settings(self) -> list[Setting]:
+        result = [
+            Setting("output", "Output", "colour", choices=_OUTPUTS),
+            Setting("colours", "Colours of depth", "grey", choices=COLOURS),
+            Setting("threshold", "Least density, power of 10", 0.0, low=0.0, high=3.0, step=0.05),
+        ]
+        if self.run.moves:
+            result.insert(1, Setting("time", "Time", 0.0))
+        if self.proxy is not None:
+            result.append(Setting("use_proxy", "Proxy in motion", True))
+        return [*result, Setting("compare", "Beside it", "off", choices=COMPARE)]
+
+    def home(self) -> tuple[Camera, np.ndarray, np.ndarray, float]:
+        length = float((self.run.box[1] - self.run.box[0]).max())
+        return self.run.view(), self.run.rig.centre, self.run.up, length
+
+    def box(self) -> np.ndarray:
+        return self.run.box
+
+    def photos(self) -> list[dict[str, Any]]:
+        try:
+            scene = self._scene
+        except FieldsError:
+            return []
+        return [
+            {
+                "name": frame.name.rpartition("/")[2],
+                "split": split,
+                "c2w": frame.camera.cam_to_world.ravel().tolist(),
+                "fov": 2 * math.degrees(math.atan(frame.camera.height / 2 / frame.camera.fl_y)),
+                "time": frame.time,
+            }
+            for split, frames in scene.splits.items()
+            for frame in frames
+        ][:500]
+
+    def draw(self, camera: Camera, settings: Settings, cancel: Tensor) -> tuple[np.ndarray, int]:
+        output = settings.get("output", "colour")
+        plain = output == "colour" and not settings.get("box") and not settings.get("threshold")
+        if self.proxy is not None and plain and settings.get("use_proxy", True):
+            return self.proxy(camera, settings, cancel), PROXY
+        if output == "occupancy":
+            return self._occupancy(camera, settings), FIELD
+        run = self._bounded(settings)
+        traced = run.trace(camera, self._time(settings), cancel)
+        return self._shown(run, camera, traced, settings), FIELD
+
+    def parts(
+        self, camera: Camera, settings: Settings, cancel: Tensor
+    ) -> Iterator[tuple[int, int, np.ndarray]]:
+        output = settings.get("output", "colour")
+        run = self._bounded(settings)
+        found = [np.zeros((camera.height, camera.width, *c), np.float32) for c in ((3,), (), ())]
+        for box in parts_of(camera.width, camera.height):
+            x0, y0, x1, y1 = box
+            part = camera.cropped(*box)
+            if output == "occupancy":
+                yield x0, y0, self._occupancy(part, settings)
+                continue
+            traced = run.trace(part, self._time(settings), cancel)
+            for whole, piece in zip(found, traced, strict=True):
+                whole[y0:y1, x0:x1] = piece
+            if output in ("colour", "opacity"):
+                yield x0, y0, self._shown(run, part, traced, settings)
+        if output in ("depth", "normals"):  # which a part alone does not tell
+            yield 0, 0, self._shown(run, camera, (found[0], found[1], found[2]), settings)
+
+    def truth(
+        self, camera: Camera, settings: Settings, cancel: Tensor
+    ) -> Iterator[tuple[int, int, np.ndarray]]:
+        why = self.source_missing()
+        if why:
+            raise ValueError(why)
+        found = self._photo_at(camera)
+        if found is None:
+            raise ValueError("choose a photo: between them the truth is not known")
+        photo, own = found
+        drawn = camera.rays_of(_pixels(camera))[1]
+        pixels, _ = own.project(own.position + drawn)
+        columns = pixels[:, 0].clip(0, own.width - 1).astype(int)
+        rows = pixels[:, 1].clip(0, own.height - 1).astype(int)
+        truth = photo[rows, columns].reshape(camera.height, camera.width, 3)
+        inside = (pixels >= 0).all(1) & (pixels < (own.width, own.height)).all(1)
+        truth = as_bytes(truth)
+        truth[~inside.reshape(truth.shape[:2])] = 128
+        if settings.get("compare") == "error":
+            ours, _ = self.draw(
+                camera, {**settings, "output": "colour", "use_proxy": False}, cancel
+            )
+            ours[~inside.reshape(truth.shape[:2])] = 128
+            truth = error_of(ours, truth)
+        yield 0, 0, truth
+
+    def source_missing(self) -> str | None:
+        try:
+            self._scene  # noqa: B018
+        except FieldsError as error:
+            return str(error)
+        return None
+
+    def _time(self, settings: Settings) -> float | None:
+        return float(settings.get("time") or 0.0) if self.run.moves else None
+
+    def _shown(self, run: SceneRun, camera: Camera, traced: Any, settings: Settings) -> np.ndarray:
+        output = settings.get("output", "colour")
+        pixels = picture_of(run.values(camera, traced, output), output)
+        colours = settings.get("colours", "grey")
+        return mapped(pixels, colours) if output in ("depth", "opacity") else pixels
+
+    # What is left out
+
+    def _bounded(self, settings: Settings) -> SceneRun:
+        """The run, of what lies in the crop box and is as dense as the slider says."""
+        bits = self._bits(settings)
+        if bits is None:
+            return self.run
+        field = copy.copy(self.run.field)
+        field._modules = {**self.run.field._modules, "occupancy": _Bits(bits)}
+        run = copy.copy(self.run)
+        run.field = field
+        return run
+
+    def _bits(self, settings: Settings) -> Tensor | None:
+        """The occupancy's, some of them cleared; None where none are."""
+        box, threshold = settings.get("box"), float(settings.get("threshold") or 0.0)
+        if not box and not threshold:
+            return None
+        field = self.run.field
+        occupancy, n = field.occupancy, field.march.resolution
+        words = []
+        for cascade, bits in enumerate(occupancy.bits):
+            kept = cells(bits, n)
+            side = 2.0 ** (cascade + 1 - occupancy.bits.shape[0])
+            if box:
+                corners = torch.from_numpy(
+                    self.run.space.to_unit(np.asarray(box, float).reshape(2, 3))
+                ).float()
+                if field.march.contract:
+                    corners = contracted(corners)
+                at = ((corners - (0.5 - side / 2)) / side * n).round().long().clamp(0, n)
+                inside = torch.zeros_like(kept)
+                (x0, y0, z0), (x1, y1, z1) = at.tolist()
+                inside[z0:z1, y0:y1, x0:x1] = True
+                kept = kept & inside
+            if threshold:
+                kept = kept & (self._density()[cascade] >= 10**threshold)
+            words.append(_words(kept, bits))
+        return torch.stack(words)
+
+    def _density(self) -> Tensor:
+        """At the centres of all cells [cascades, n, n, n]; asked once for every state of it."""
+        if self._densities is None or self._densities[0] != self.step:
+            field = self.run.field
+            n, count = field.march.resolution, field.occupancy.bits.shape[0]
+            at = (torch.arange(n) + 0.5) / n
+            z, y, x = torch.meshgrid(at, at, at, indexing="ij")
+            unit = torch.stack([x, y, z], -1).reshape(-1, 3)
+            found = []
+            with torch.inference_mode():
+                for cascade in range(count):
+                    side = 2.0 ** (cascade + 1 - count)
+                    coords = (0.5 + (unit - 0.5) * side).to(device_of(field))
+                    times = None if field.dim == 3 else torch.zeros(len(coords)).to(coords)
+                    found.append(field.density(coords, times)[0].view(n, n, n))
+            self._densities = (self.step, torch.stack(found))
+        return self._densities[1]
+
+    def _occupancy(self, camera: Camera, settings: Settings) -> np.ndarray:
+        """How far away the first cell is that may have density."""
+        field = self.run.field
+        bits = self._bits(settings)
+        where = device_of(field)
+        origins, directions = rays_of(camera, self.run.space, where)
+        with torch.inference_mode():
+            _, t, _, _, offsets = ops.march_rays(
+                origins, directions, field.occupancy.bits if bits is None else bits, field.march
+            )
+            met = offsets[1:] > offsets[:-1]
+            distance = torch.zeros(len(origins), device=where)
+            distance[met] = t[offsets[:-1][met].long()]
+        eye = self.run.space.to_unit(camera.position)
+        middle, half = float(np.linalg.norm(eye - 0.5)), math.sqrt(3) / 2
+        span = (max(middle - half, 0.0), middle + half)
+        depth = distance.view(camera.height, camera.width).cpu().numpy()
+        return mapped(as_bytes(depth_picture(depth, span)), settings.get("colours", "grey"))
+
+    # The photos
+
+    @functools.cached_property
+    def _scene(self) -> Any:
+        return self.run.source()
+
+    @functools.cached_property
+    def _images(self) -> dict[str, Any]:
+        return {}
+
+    def _photo_at(self, camera: Camera) -> tuple[np.ndarray, Camera] | None:
+        """The photo [H, W, 3] in [0, 1] that was taken from there, and its camera."""
+        length = float((self.run.box[1] - self.run.box[0]).max())
+        for split, frames in self._scene.splits.items():
+            for i, frame in enumerate(frames):
+                difference = np.abs(frame.camera.cam_to_world - camera.cam_to_world)
+                difference[:3, 3] /= length
+                if difference.max() < _SAME_VIEW:
+                    if split not in self._images:
+                        self._images[split] = load_images(self._scene, split)
+                    photo = over(self._images[split].image(i), self.run.background)
+                    return photo, frame.camera
+        return None
+
+
+class _Bits(nn.Module):
+    """Stands for an occupancy."""
+
+    def __init__(self, bits: Tensor):
+        super().__init__()
+        self.bits = bits
+
+
+def _pixels(camera: Camera) -> np.ndarray:
+    x, y = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+def _words(kept: Tensor, like: Tensor) -> Tensor:
+    """Cells [n, n, n] as the words of an occupancy; see fields.runs.density.cells."""
+    bricks = kept.shape[0] // 4
+    bits = kept.view(bricks, 4, bricks, 4, bricks, 4).permute(0, 2, 4, 1, 3, 5).reshape(-1, 64)
+    powers = torch.ones(64, dtype=torch.int64, device=kept.device) << torch.arange(
+        64, device=kept.device
+    )
+    result = like.clone()
+    result[: bricks**3] = (bits.long() * powers).sum(1)
+    return result

@@ -1,0 +1,157 @@
+"""A fitted shape as a subject: sphere traced, still pictures in parts."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fields import cameras, ops, tracing
+from fields.cameras import Camera
+from fields.errors import FieldsError
+from fields.render import device_of
+from fields.runs import ShapeRun
+from fields_viewer.protocol import FIELD
+from fields_viewer.subjects.picture import error_of
+from fields_viewer.subjects.subject import (
+    COLOURS,
+    COMPARE,
+    Setting,
+    Settings,
+    Solid,
+    mapped,
+    parts_of,
+)
+
+_SMOOTH = 2  # rays along an axis of a pixel of a still picture, as `fields render` has it
+_PART = 256  # pixels along a side of a part
+
+
+class ShapeSubject(Solid):
+    """Its still pictures are those of `fields render`."""
+
+    kind = "shape"
+
+    def __init__(self, run: ShapeRun):
+        self.run = run
+        self.title = run.path.name
+        self.step = run.steps
+
+    def settings(self) -> list[Setting]:
+        shadings = ["lit", "normals", "depth"]
+        if self.run.has_colours:
+            shadings.insert(1, "colour")
+        length = float((self.run.high - self.run.low).max())
+        result = [
+            Setting("output", "Output", "lit", choices=tuple(shadings)),
+            Setting("colours", "Colours of depth", "grey", choices=COLOURS),
+        ]
+        if self.run.stores == "sdf":
+            reach = 0.05 * length
+            result.append(Setting("level", "Level", 0.0, low=-reach, high=reach, step=reach / 100))
+        return [*result, Setting("compare", "Beside it", "off", choices=COMPARE)]
+
+    def home(self) -> tuple[Camera, np.ndarray, np.ndarray, float]:
+        centre, radius = self.run.ball
+        return self.run.camera(), centre, np.asarray(cameras.UPS[self.run.up]), 2 * radius
+
+    def box(self) -> np.ndarray:
+        return np.stack([self.run.low, self.run.high])
+
+    def draw(self, camera: Camera, settings: Settings, cancel: Tensor) -> tuple[np.ndarray, int]:
+        return self._drawn(self._tracer(settings), camera, settings, 1, cancel), FIELD
+
+    def parts(
+        self, camera: Camera, settings: Settings, cancel: Tensor
+    ) -> Iterator[tuple[int, int, np.ndarray]]:
+        tracer = self._tracer(settings)
+        for box in parts_of(camera.width, camera.height, _PART):
+            part = camera.cropped(*box)
+            yield box[0], box[1], self._drawn(tracer, part, settings, _SMOOTH, cancel)
+
+    def truth(
+        self, camera: Camera, settings: Settings, cancel: Tensor
+    ) -> Iterator[tuple[int, int, np.ndarray]]:
+        why = self.source_missing()
+        if why:
+            raise ValueError(why)
+        tracer = self._cropped(tracing.Tracer(self._distance), settings)
+        ours = self._tracer(settings) if settings.get("compare") == "error" else None
+        for box in parts_of(camera.width, camera.height, _PART):
+            part = camera.cropped(*box)
+            pixels = self._drawn(tracer, part, settings, 1, cancel, plain=True)
+            if ours is not None:
+                drawn = self._drawn(ours, part, settings, 1, cancel, plain=True)
+                pixels = error_of(drawn, pixels)
+            yield box[0], box[1], pixels
+
+    def source_missing(self) -> str | None:
+        if not self.run.is_signed:
+            return "an open shape has no inside to draw; only closed ones are compared"
+        try:
+            self._bvh  # noqa: B018
+        except FieldsError as error:
+            return str(error)
+        return None
+
+    def _drawn(
+        self,
+        tracer: tracing.Tracer,
+        camera: Camera,
+        settings: Settings,
+        smooth: int,
+        cancel: Tensor,
+        plain: bool = False,
+    ) -> np.ndarray:
+        field = None if plain else self.run.colour_field
+        shading = settings.get("output", "lit")
+        pixels = tracing.draw(
+            tracer,
+            camera,
+            self.run.space,
+            shading=shading,
+            smooth=smooth,
+            two_sided=not self.run.is_signed,
+            colours=None if field is None else lambda points: field(points).clamp(0, 1),
+            device=device_of(self.run.field),
+            cancel=cancel,
+        )
+        return mapped(pixels, settings.get("colours", "grey")) if shading == "depth" else pixels
+
+    def _tracer(self, settings: Settings) -> tracing.Tracer:
+        tracer = self.run.tracer()
+        level = float(settings.get("level") or 0.0) * self.run.space.scale
+        if level:
+            values = tracer.values
+            tracer = dataclasses.replace(tracer, values=lambda points: values(points) - level)
+        return self._cropped(tracer, settings)
+
+    def _cropped(self, tracer: tracing.Tracer, settings: Settings) -> tracing.Tracer:
+        """Of what lies in the crop box: the larger of two distances is that of both."""
+        box = settings.get("box")
+        if not box:
+            return tracer
+        corners = self.run.space.to_unit(np.asarray(box, float).reshape(2, 3))
+        low, high = torch.from_numpy(corners).float().to(device_of(self.run.field))
+        values = tracer.values
+
+        def both(points: Tensor) -> Tensor:
+            outside = torch.maximum(low - points, points - high).amax(1)
+            return torch.maximum(values(points), outside)
+
+        return dataclasses.replace(tracer, values=both)
+
+    def _distance(self, points: Tensor) -> Tensor:
+        return ops.closest_point(self._bvh, points.cpu(), signed=True)[0]
+
+    @functools.cached_property
+    def _bvh(self) -> ops.Bvh:
+        shape = self.run.source()
+        if not shape.is_closed:
+            raise FieldsError(f"{shape.name} is open; only closed meshes are compared")
+        vertices = torch.from_numpy(self.run.space.to_unit(shape.vertices)).float()
+        return ops.build_bvh(vertices, torch.from_numpy(shape.faces))

@@ -1,0 +1,86 @@
+"""Who computes: a frame or a training step, never both, since both would take twice as long."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SHARE = 0.2  # of the time goes to training while a camera moves, unless somebody says otherwise
+STILL_SHARE = 0.8  # while none moves and pictures become finer
+_MOVING = 0.3  # seconds after a view, in which the next is expected
+_SAVED = 0.1  # seconds of its share that training may save up
+
+
+class Turns:
+    """Lets one at a time compute.
+
+    While a camera moves training gets `share` of the time: after a step it waits until as much time
+    has passed as makes the step no more than that. While none moves, training waits for pictures
+    alone, and is given STILL_SHARE of the time.
+    """
+
+    def __init__(self, share: float = SHARE):
+        self.share = share
+        self._free = threading.Condition()
+        self._taken = False
+        self._drawers = 0  # that wait
+        self._trainer = False  # waits
+        self._moved = -1e9  # when a view came
+        self._credit, self._counted = 0.0, time.perf_counter()
+        self.trained = self.drawn = 0.0  # seconds, of all
+
+    def moves(self) -> None:
+        """A camera has moved."""
+        self._moved = time.perf_counter()
+
+    @contextmanager
+    def draw(self) -> Iterator[None]:
+        with self._free:
+            self._drawers += 1
+            # Frame after frame would leave no gap: what training has saved up comes first.
+            self._free.wait_for(
+                lambda: not self._taken and not (self._trainer and self._may_train())
+            )
+            self._drawers -= 1
+            self._taken = True
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.drawn += time.perf_counter() - begun
+            self._give_back()
+
+    @contextmanager
+    def train(self) -> Iterator[None]:
+        with self._free:
+            self._trainer = True
+            while self._taken or not self._may_train():
+                self._free.wait(0.002 if not self._taken else None)
+            self._trainer = False
+            self._taken = True
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - begun
+            self.trained += spent
+            self._credit -= spent
+            self._give_back()
+
+    def _give_back(self) -> None:
+        with self._free:
+            self._taken = False
+            self._free.notify_all()
+
+    def _may_train(self) -> bool:
+        now = time.perf_counter()
+        moving = now - self._moved < _MOVING
+        rate = self.share if moving else STILL_SHARE
+        self._credit = min(self._credit + rate * (now - self._counted), _SAVED)
+        self._counted = now
+        if not moving and not self._drawers:
+            self._credit = max(self._credit, 0.0)
+            return True
+        return self._credit >= 0
