@@ -38,17 +38,15 @@ def main(arguments: Sequence[str], started: float) -> None:
     say_fallback(run)
     if parsed.split and not isinstance(run, SceneRun):
         raise FieldsError(f"--split is not for the {run.kind} that this run stores")
-    surface = isinstance(run, SceneRun) and parsed.source and find_kind(parsed.source) == "mesh"
-    if surface and parsed.split:
-        raise FieldsError(f"--split is of views; {parsed.source} is a mesh")
-    source = read_shape(parsed.source) if surface else run.source(parsed.source)
     with threads():
-        if surface:
-            scores = run.surface_scores(source)
-        elif isinstance(run, SceneRun):
-            scores = _of_scene(run, source, parsed.split or "test")
+        if not isinstance(run, SceneRun):
+            scores = run.scores(run.source(parsed.source))
+        elif parsed.source and find_kind(parsed.source) == "mesh":
+            if parsed.split:
+                raise FieldsError(f"--split is of views; {parsed.source} is a mesh")
+            scores = run.surface_scores(read_shape(parsed.source))
         else:
-            scores = run.scores(source)
+            scores = _of_scene(run, run.source(parsed.source), parsed.split or "test")
     fitted = {_OF_FIT.get(name, name): value for name, value in run.figures().items()}
     figures = fitted | scores | {"eval_seconds": round(time.perf_counter() - started, 4)}
     print(json.dumps(figures) if parsed.json else _line(scores))

@@ -138,7 +138,7 @@ def unseen(
         left, (x, y) = left[inside], pixels[inside].astype(int).T
         away = np.linalg.norm(vertices[left] - camera.position, axis=1)
         seen[left[away <= first[y, x] + slack]] = True
-    return ~seen[faces].any(1)
+    return np.logical_not(seen[faces].any(axis=1))
 
 
 def _cameras(run: SceneRun) -> Iterator[Camera]:
