@@ -36,6 +36,7 @@ class Tracer:
             of an unsigned distance turns round, and is noise.
         leaps: points -> lengths [N] around them that are free; where they are longer than the
             shortest step, the field is not asked.
+        most: steps after which a ray that goes along a surface is given up.
     """
 
     values: Values
@@ -44,6 +45,7 @@ class Tracer:
     near: float = 2e-4
     back: float = 0.0
     leaps: Values | None = None
+    most: int = MOST_STEPS
 
     def hits(self, origins: Tensor, directions: Tensor, cancel: Tensor | None = None) -> Tensor:
         """Distances [N] at which rays meet the surface; infinite where they do not."""
@@ -52,27 +54,28 @@ class Tracer:
         active = (start < end).nonzero()[:, 0]
         t = start[active]
         before = t
-        for _ in range(MOST_STEPS if self.bound else int(2 / self.least)):
+        crossed: list[tuple[Tensor, Tensor, Tensor]] = []  # rays, last outside, first inside
+        for _ in range(self.most if self.bound else int(2 / self.least)):
             if not len(active):
                 break
             if cancel is not None and cancel.item():
                 raise Cancelled("cancelled")
             value, step = self._ask(origins[active] + t[:, None] * directions[active])
             inside = value < 0
-            if inside.any():
-                which = active[inside]
-                found[which] = self._between(
-                    origins[which], directions[which], before[inside], t[inside]
-                )
             done = inside
             if self.bound:
                 arrived = (value <= self.near) & ~inside
                 found[active[arrived]] = t[arrived]
                 done = inside | arrived
+            crossed.append((active[inside], before[inside], t[inside]))
             going = ~done & (t + step < end[active])
             before = t[going]
             t = (t + step)[going]
             active = active[going]
+        # All at once: a question costs more than its points where they are few.
+        if crossed:
+            which, low, high = (torch.cat(part) for part in zip(*crossed, strict=True))
+            found[which] = self._between(origins[which], directions[which], low, high)
         return found
 
     def _ask(self, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""`fields bench NAME`: measurements; each is a module of fields.bench."""
+"""`fields bench NAME`: measurements; each is a module of fields.bench, but for the viewer's own."""
 
 import importlib
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "models": "every model at one number of parameters: PSNR at equal steps and at equal seconds",
     "rbf": "Gaussian kernels, MLPs and a linear layer behind the same grid",
     "shapes": "meshes by models: how close the fields are after some seconds",
+    "viewer": "fresh frames a second of the viewer in a browser, and how soon they come",
     "image": "seconds to 30, 35 and 40 dB, over pictures and seeds",
 }
 
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str], started: float) -> None:
     if name not in BENCHMARKS:
         raise FieldsError(f"there is no benchmark {name!r}{suggestion(name, BENCHMARKS)}")
     parser = Parser(f"bench {name}", BENCHMARKS[name])
-    module = importlib.import_module(f"fields.bench.{name}")
+    home = "fields_viewer.bench" if name == "viewer" else f"fields.bench.{name}"
+    module = importlib.import_module(home)
     module.add_arguments(parser)
     module.run(parser.parse(arguments[1:]))

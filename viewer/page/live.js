@@ -345,7 +345,7 @@ class App {
     badge.title = exact ? "Drawn from the field at full size, and sent without loss" : "";
     const size = `${this.picture.width} × ${this.picture.height}`;
     const moving = rate > 1 && last && last.width ? ` at ${last.width} × ${last.height}` : "";
-    by("figures").textContent = rate > 1 ? `${rate} frames/s${moving}` : size;
+    by("figures").textContent = rate > 1 && !exact ? `${rate} frames/s${moving}` : size;
     if (!last) return;
     this.panel.figures([
       ["Fresh frames in the last second", rate], ["Picture", size],

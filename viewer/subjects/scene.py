@@ -18,12 +18,11 @@ from fields.errors import FieldsError
 from fields.render import device_of
 from fields.runs import SceneRun
 from fields.runs.density import cells, contracted
-from fields.runs.scene_pictures import as_bytes, depth_picture, picture_of
+from fields.runs.scene_pictures import as_bytes, depth_picture, error_picture, picture_of
 from fields.scenes import load_images
 from fields.signals.scene import over
 from fields.signals.views import rays_of
 from fields_viewer.protocol import FIELD, PROXY
-from fields_viewer.subjects.picture import error_of
 from fields_viewer.subjects.subject import (
     COLOURS,
     COMPARE,
@@ -134,20 +133,16 @@ class SceneSubject(Solid):
         if found is None:
             raise ValueError("choose a photo: between them the truth is not known")
         photo, own = found
-        drawn = camera.rays_of(_pixels(camera))[1]
-        pixels, _ = own.project(own.position + drawn)
+        if settings.get("compare") == "error":  # of its own pixels, each as it was taken
+            time = self._time(settings)
+            photo = error_picture(self.run.numbers(own, time=time, cancel=cancel), photo)
+        pixels, _ = own.project(own.position + camera.rays_of(_pixels(camera))[1])
         columns = pixels[:, 0].clip(0, own.width - 1).astype(int)
         rows = pixels[:, 1].clip(0, own.height - 1).astype(int)
         truth = photo[rows, columns].reshape(camera.height, camera.width, 3)
         inside = (pixels >= 0).all(1) & (pixels < (own.width, own.height)).all(1)
         truth = as_bytes(truth)
         truth[~inside.reshape(truth.shape[:2])] = 128
-        if settings.get("compare") == "error":
-            ours, _ = self.draw(
-                camera, {**settings, "output": "colour", "use_proxy": False}, cancel
-            )
-            ours[~inside.reshape(truth.shape[:2])] = 128
-            truth = error_of(ours, truth)
         yield 0, 0, truth
 
     def source_missing(self) -> str | None:

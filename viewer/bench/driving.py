@@ -1,0 +1,240 @@
+"""Drives a page along a path and reads when it showed what."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fields.errors import FieldsError, MissingLibrary
+
+Row = dict[str, Any]
+WARM_UP = 60  # poses
+REFRESH = 60.0  # of headless Chromium, in Hz
+# What "60 frames a second" means here: see `claims`.
+FRESH, P95, P99 = 58.0, 18.0, 33.4
+_WAIT = 120.0  # seconds for whatever comes in a moment
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+# A pose for every refresh; flat subjects are moved and zoomed, solid ones turned and approached.
+_DRIVE = """(poses) => {
+  const app = window.fieldsViewer, subject = app.subject;
+  const flat = !subject.camera;
+  const zoom = subject.zoom, at = subject.at && [...subject.at];
+  const distance = subject.camera && subject.camera.distance;
+  const pitch = subject.camera && subject.camera.pitch;
+  let n = 0;
+  app.driven = false;
+  app.drive = (now) => {
+    if (n === poses.warm) { app.frames.measure(); app.begun = now; }
+    if (n > poses.warm + poses.count) {
+      app.drive = null;
+      app.ended = now;
+      app.driven = true;
+      return;
+    }
+    const t = 2 * Math.PI * n / 600;
+    n += 1;
+    if (flat) {
+      subject.zoom = zoom * 2 ** (1 - Math.cos(t));
+      subject.at = at.map((v, i) => v * (1 + 0.25 * Math.sin(t * (i ? 3 : 2))));
+    } else {
+      subject.camera.exact = null;
+      subject.camera.yaw += 4 * Math.PI / 600;
+      subject.camera.pitch = pitch + 0.25 * Math.sin(2 * t);
+      subject.camera.distance = distance * (1 - 0.25 * Math.sin(t));
+    }
+  };
+}"""
+_READ = """() => {
+  const { frames, begun, ended, subject } = window.fieldsViewer;
+  return { log: frames.log, skipped: frames.skipped, begun, ended, flat: !subject.camera };
+}"""
+
+
+def find_browser(named: str | None) -> str:
+    """The file of a Chromium; MissingLibrary where it, or playwright, is not there."""
+    try:
+        import playwright.sync_api  # noqa: F401
+    except ImportError:
+        raise MissingLibrary(
+            "fields bench viewer needs playwright: pip install playwright"
+        ) from None
+    if named is not None:
+        if not Path(named).is_file():
+            raise FieldsError(f"{named} does not exist; name a Chromium")
+        return named
+    found = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        raise MissingLibrary(
+            "fields bench viewer needs Chromium (Debian: apt-get install chromium)"
+        )
+    return found
+
+
+def measure(
+    thing: str, size: tuple[int, int], options: argparse.Namespace, browser: str, folder: Path
+) -> list[Row]:
+    """A row for each round."""
+    from playwright.sync_api import sync_playwright
+
+    rows = []
+    with _viewing(thing, folder) as (url, training, process), sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        page = chromium.new_page(viewport={"width": size[0], "height": size[1]})
+        page.goto(url)
+        _until(page, "document.documentElement.dataset.ready === 'yes'")
+        page.evaluate("fieldsViewer.fold()")
+        if not training:
+            _until(page, "fieldsViewer.subject.exact")
+        for number in range(options.rounds):
+            time.sleep(1.0)
+            row = _round(page, options.poses, process, training)
+            name = Path(thing).name
+            rows.append(
+                {"work": name, "engine": "fields", "round": number, "width": size[0],
+                 "height": size[1], "training": training, "browser": chromium.version, **row}
+            )  # fmt: skip
+        chromium.close()
+    return rows
+
+
+def _round(page: Any, poses: int, process: subprocess.Popen, training: bool) -> Row:
+    page.evaluate("fieldsViewer.home()")
+    page.evaluate(_DRIVE, {"warm": WARM_UP, "count": poses})
+    _until(page, "fieldsViewer.begun > 0 && fieldsViewer.frames.kept === Infinity")
+    before, begun = cpu_seconds(process.pid), time.perf_counter()
+    _until(page, "fieldsViewer.driven", every=0.25)
+    passed = time.perf_counter() - begun
+    after = cpu_seconds(process.pid)
+    still = None
+    if not training:
+        _until(page, "fieldsViewer.subject.exact")
+        still = page.evaluate("(fieldsViewer.frames.stillAt - fieldsViewer.ended) / 1000")
+    figures = figures_of(page.evaluate(_READ))
+    page.evaluate("fieldsViewer.begun = 0; fieldsViewer.frames.kept = 300;")
+    cores = os.cpu_count() or 1
+    shares = {
+        name: round((after[i] - before[i]) / passed / cores, 3)
+        for i, name in enumerate(("server_share", "browser_share"))
+    }
+    return {**figures, **shares, "still_seconds": still}
+
+
+def figures_of(report: dict[str, Any]) -> Row:
+    """What a page kept, as figures; times in milliseconds.
+
+    Fresh is a frame of a pose that was not shown before; a flat one counts when all its tiles are
+    there.
+    """
+    log = report["log"]
+    seconds = (report["ended"] - report["begun"]) / 1000
+    seen: dict[int, dict[str, Any]] = {}
+    for frame in log:
+        seen.setdefault(frame["id"], frame)
+    times = np.array([frame["t"] for frame in seen.values()])
+    waits = np.array([f["t"] - f["sent"] for f in seen.values() if f["sent"] is not None])
+    gaps = np.diff(times) if len(times) > 1 else np.array([1000 * seconds])
+    scales = np.array([frame["scale"] for frame in seen.values()] or [0.0])
+    drawn = {frame["drawn"] for frame in seen.values()}
+    row: Row = {
+        "fresh_per_second": round(len(seen) / seconds, 2),
+        "repeats": len(log) - len(seen),
+        "skipped": report["skipped"],
+        "scale_median": float(np.median(scales)),
+        "scale_min": float(scales.min()),
+        "drawn": "tiles" if report["flat"] else "proxy" if drawn == {1} else "field",
+        "draw_ms": _median([frame["drawUs"] / 1000 for frame in seen.values()]),
+        "encode_ms": _median([frame["encodeUs"] / 1000 for frame in seen.values()]),
+    }
+    for name, values in (("interval", gaps), ("pose_to_present", waits)):
+        for percent in (50, 95, 99):
+            row[f"{name}_p{percent}"] = _percentile(values, percent)
+        row[f"{name}_max"] = _percentile(values, 100)
+    return row | {"is_60": claims(row)}
+
+
+def claims(row: Row) -> bool:
+    """Whether "60 frames a second" may be said of it."""
+    return (
+        row["fresh_per_second"] >= FRESH
+        and row["interval_p95"] <= P95
+        and row["interval_p99"] <= P99
+    )
+
+
+def _percentile(values: np.ndarray, percent: int) -> float | None:
+    return round(float(np.percentile(values, percent)), 2) if len(values) else None
+
+
+def _median(values: list[float]) -> float | None:
+    return round(float(np.median(values)), 2) if values else None
+
+
+def _until(page: Any, holds: str, every: float = 0.05) -> None:
+    end = time.monotonic() + _WAIT
+    while not page.evaluate(holds):
+        if time.monotonic() > end:
+            said = page.text_content("#message") or "nothing"
+            raise FieldsError(f"the page did not come so far within {_WAIT:g} s; it says: {said}")
+        time.sleep(every)
+
+
+@contextlib.contextmanager
+def _viewing(thing: str, folder: Path) -> Iterator[tuple[str, bool, subprocess.Popen]]:
+    """A viewer in a process of its own: its address, and whether it fits meanwhile."""
+    is_run = (Path(thing) / "field.safetensors").is_file() or thing.endswith(".safetensors")
+    command = [sys.executable, "-m", "fields", "view", thing, "--no-open", "--port", "0"]
+    if not is_run:
+        out = folder / f"meanwhile-{len(list(folder.iterdir()))}"
+        command += ["--out", str(out), "--seconds", "3600"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line.strip())
+            if line.startswith("http://"):
+                break
+        else:
+            raise FieldsError(f"{thing} cannot be viewed: {said[-1] if said else 'it ended'}")
+        yield said[-1], not is_run, process
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def cpu_seconds(server: int) -> tuple[float, float]:
+    """Processor time of the viewer's process, and of all others that this one has started."""
+    tick = os.sysconf("SC_CLK_TCK")
+    parents, spent = {}, {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            parents[int(folder.name)] = int(fields[1])
+            spent[int(folder.name)] = (int(fields[11]) + int(fields[12])) / tick
+    here = os.getpid()
+    others = 0.0
+    for process in parents:
+        above, depth = process, 0
+        while above in parents and above not in (here, server) and depth < 50:
+            above, depth = parents[above], depth + 1
+        if above == here and process != here:
+            others += spent[process]
+    return spent.get(server, 0.0), others
