@@ -138,7 +138,7 @@ STABLE_TORCH_LIBRARY(fields, m) {
       "float grid_growth, int log2_table_size, bool smoothstep, " RADIANCE
       ", int samples, float min_weight, float min_transmittance, int loss, bool jitter, int seed, "
       "int step, float lr_table, float lr_params, float beta1, float beta2, float eps, "
-      "float weight_decay, bool touched_only) -> (Tensor, Tensor, Tensor)");
+      "float weight_decay, bool touched_only, Tensor(k!)? stages) -> (Tensor, Tensor, Tensor)");
   m.def("radiance_render(Tensor origins, Tensor directions, Tensor? times, Tensor bits, " MARCH
         ", Tensor table, Tensor density, Tensor colour, int num_levels, int base_resolution, "
         "float grid_growth, int log2_table_size, bool smoothstep, " RADIANCE

@@ -111,7 +111,7 @@ class Plan:
 
 DEFAULT_SECONDS = 6.0  # of training, without flags: a picture is done within 10 s of wall
 NETWORK_SECONDS = 30.0  # the same for models that are one network, which learn far more slowly
-SHAPE_SECONDS = 6.0  # of shapes, acceleration structure included
+SHAPE_SECONDS = 5.5  # of shapes, acceleration structure included: done within 15 s of wall
 LARGE_SIGNAL = 4_000_000  # samples; a photo of 14 MP reaches 35 dB in two thirds of the time
 SCENE_SECONDS = 180.0
 TARGET_SECONDS = 300.0  # with a target alone, which may never be reached

@@ -224,6 +224,12 @@ def run_command(capsys, *arguments):
     return status, captured.out, captured.err
 
 
+def ball(count):
+    """Points [count, 3] of a sphere of radius 1, which are its normals as well."""
+    points = np.random.default_rng(0).normal(size=(count, 3))
+    return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
 def test_the_commands_on_a_mesh_file(tmp_path, capsys, monkeypatch):
     import trimesh
 
@@ -249,6 +255,7 @@ def test_the_commands_on_a_mesh_file(tmp_path, capsys, monkeypatch):
     assert status == 0 and "shape       torus (signed distance)" in out
     (tmp_path / "text.txt").write_text("Ceci n'est pas une forme")
     (tmp_path / "bare.xyz").write_text("0 0 0\n1 0 0\n0 1 0\n0 0 1\n")
+    np.save("few.npy", np.hstack([ball(99), ball(99)]))
     with pytest.raises(FieldsError, match=r"is text, not a picture; .*NPY and NPZ volumes"):
         fields.fit("text.txt")
     for arguments, line in [
@@ -259,6 +266,7 @@ def test_the_commands_on_a_mesh_file(tmp_path, capsys, monkeypatch):
         (("render", run, "--camera", "no.json"), "no.json cannot be read"),
         (("fit", "torus.obj", "--spread", "-1"), "spread must be at least"),
         (("fit", "bare.xyz"), "bare.xyz holds points without normals, which tell no inside"),
+        (("fit", "few.npy"), "few has 99 points; a surface takes 100 or more"),
         (("fit", "text.txt"), "EXR and Radiance HDR are read; so are OBJ, PLY, STL, OFF, GLB and"),
     ]:
         status, out, err = run_command(capsys, *arguments)

@@ -7,6 +7,7 @@ import torch
 
 from fields import ops
 from fields.models.radiance import RadianceField
+from fields.ops.radiance import STAGES
 
 BETA = 0.9
 SMALL = {"num_levels": 3, "base_resolution": 4, "growth": 2.0, "log2_table_size": 9}
@@ -323,6 +324,29 @@ def test_opcheck():
             fused.workspace,
             *spec.grid.args(),
             *spec.args(),
-            *(100, 1e-4, 1e-3, 0, True, 0, 1, 1e-2, 1e-2, 0.9, 0.99, 1e-15, 0.0, True),
+            *(100, 1e-4, 1e-3, 0, True, 0, 1, 1e-2, 1e-2, 0.9, 0.99, 1e-15, 0.0, True, None),
         ),
     )
+
+
+def test_stages_are_timed_and_change_nothing():
+    rays, march = make_rays(300), ops.MarchSpec(4, 0.2)
+    bits = torch.full((1, 1), -1)
+    plain, timed = Fused(make_field()), Fused(make_field())
+    stages = torch.zeros(len(STAGES), dtype=torch.int64)
+    plain.step(rays, bits, march)
+    timed.step(rays, bits, march, stages=stages)
+    assert (stages > 0).all()
+    once = stages.clone()
+    for ours, theirs in zip(plain.states, timed.states, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    timed.step(rays, bits, march, stages=stages)
+    assert (stages > once).all()  # they are added to
+
+
+@pytest.mark.parametrize("stages", [torch.zeros(6), torch.zeros(5, dtype=torch.int64)])
+def test_stages_are_counted(stages):
+    with pytest.raises(ValueError, match="stages"):
+        Fused(make_field()).step(
+            make_rays(9), torch.full((1, 1), -1), ops.MarchSpec(4, 0.2), stages=stages
+        )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from scene_fits import SMALL, make
+from scene_fits import SMALL, copied, make
 from small import one_line
 
 import fields
@@ -17,8 +17,9 @@ from fields.camera_paths import Rig
 from fields.cameras import Camera, look_at
 from fields.cli import main
 from fields.pictures import read_picture
-from fields.runs import SceneRun, scene_pictures
+from fields.runs import SceneRun, scene_mesh, scene_pictures
 from fields.runs.density import cells, contracted
+from fields.scenes.depths import read_depth
 from fields.shapes.floaters import small_parts, without
 from fields.shapes.write import _to_z_up  # pyright: ignore[reportPrivateUsage]
 
@@ -168,6 +169,51 @@ def test_scores_of_a_split_and_of_each_view(run, command):
     assert figures["psnr"] == run.metrics["psnr"]
     status, out, _ = command("eval", run.path, "--split", "val")
     assert status == 0 and "dB, SSIM" in out and "1 val views" in out
+
+
+def test_depths_are_compared_where_the_scene_has_them(run, command, tmp_path):
+    scene = run.source()
+    errors = []
+    for frame, _, _, _, depth in run.views(scene):
+        known = read_depth(frame)
+        assert known is not None
+        both = (depth > 0) & (known > 0)
+        errors.append(np.abs(depth - known)[both].mean())
+    assert run.metrics["depth_error"] == pytest.approx(np.mean(errors), abs=1e-4)
+    assert run.metrics["depth_error"] < 0.1  # cameras stand 4 away
+    bare = copied(scene.path, tmp_path / "bare")
+    for path in bare.glob("*/*_depth.png"):
+        path.unlink()
+    for path in bare.glob("transforms_*.json"):
+        frames = json.loads(path.read_text())
+        for frame in frames["frames"]:
+            frame.pop("depth_file_path", None)
+        path.write_text(json.dumps(frames))
+    status, out, _ = command("eval", run.path, bare)
+    assert status == 0 and "dB" in out and "depth" not in out
+
+
+def test_a_known_surface_is_compared_with_the_mesh(run, command):
+    known = run.source().path / "geometry.ply"
+    status, out, _ = command("eval", run.path, known, "--json")
+    figures = json.loads(out)
+    assert status == 0 and "psnr" not in out.split('"chamfer_l1"')[1]
+    assert figures["chamfer_l1"] < 0.05 and 0.3 < figures["f_score"] <= 1 and "iou" not in figures
+    status, _, err = command("eval", run.path, known, "--split", "val")
+    assert status == 2 and "--split is of views" in one_line(err)
+
+
+def test_what_no_camera_sees_is_left_out(run, command):
+    small = ("--resolution", 64)
+    assert command("mesh", run.path, "-o", "all.ply", "--keep-unseen", *small)[0] == 0
+    assert command("mesh", run.path, "-o", "seen.ply", *small)[0] == 0
+    every: Any = trimesh.load("all.ply", force="mesh", process=False)
+    seen: Any = trimesh.load("seen.ply", force="mesh", process=False)
+    assert 0.2 < len(seen.faces) / len(every.faces) < 0.95
+    # Cameras stand above: of what is left most faces look up or sideways.
+    assert (seen.face_normals[:, 2] > -0.5).mean() > (every.face_normals[:, 2] > -0.5).mean()
+    hidden = scene_mesh.unseen(run, *run.mesh(32, keep_unseen=True)[:2])
+    assert 0 < hidden.mean() < 1
 
 
 def test_lpips_is_never_downloaded(run, monkeypatch, tmp_path):

@@ -38,6 +38,24 @@ def test_a_damaged_file(tmp_path, suffix):
     assert line.startswith(str(path))
 
 
+def test_files_that_end_too_soon_say_what_is_there(tmp_path):
+    import trimesh
+
+    ball = tmp_path / "ball.ply"
+    trimesh.Trimesh(*BALL, process=False).export(ball)
+    whole = ball.read_bytes()
+    faces = len(BALL[1])
+    ball.write_bytes(whole[:-1])
+    assert f"its header promises {faces:,} faces, and {faces - 1:,} are there" in line_for(ball)
+    start = whole.index(b"end_header\n") + len(b"end_header\n")
+    ball.write_bytes(whole[: start + 12 * 7 + 5])
+    assert f"promises {len(BALL[0]):,} vertices, and 7 are there" in line_for(ball)
+    (tmp_path / "a.pcd").write_text("# .PCD\nVERSION .7\nFIELDS x y z\n")
+    assert "its header has no line DATA" in line_for(tmp_path / "a.pcd")
+    (tmp_path / "a.gltf").write_text('{"asset": {')
+    assert "what it holds is not JSON" in line_for(tmp_path / "a.gltf")
+
+
 def test_no_faces_and_one_place(tmp_path):
     (tmp_path / "p.obj").write_text("v 0 0 0\nv 1 0 0\n")
     assert "has no faces: it is cut short, or holds points, which" in line_for(tmp_path / "p.obj")

@@ -5,7 +5,7 @@ import pytest
 from shape_files import joined, sphere, volume
 
 from fields.shapes import ShapeSpace
-from fields.shapes.mend import mend, unique_rows
+from fields.shapes.mend import mend, mend_points, unique_rows
 from fields.shapes.nesting import winding
 
 BALL = sphere()
@@ -71,7 +71,10 @@ def test_a_mesh_inside_out_is_turned():
 def test_a_hole_is_found_and_not_filled():
     shape, notes = mended(BALL[0], BALL[1][1:])
     assert shape.sign == "none" and len(shape.faces) == 319
-    assert notes == "the mesh is open: 3 of 480 edges lack a second face"
+    assert notes == (
+        "the mesh is open: 3 of 480 edges lack a second face; --sign winding takes such small holes"
+        " as closed"
+    )
 
 
 def test_a_strip_with_one_side_is_open_and_said_to_be():
@@ -140,3 +143,10 @@ def test_the_space_of_a_shape_far_from_the_origin():
     assert ShapeSpace.from_dict(space.as_dict()) == space
     columns = np.concatenate([vertices, np.ones((len(vertices), 1))], 1)
     assert np.allclose((columns @ space.world_to_unit.T)[:, :3], unit, atol=1e-6)
+
+
+def test_normals_of_points_that_look_inward_are_said():
+    points = BALL[0]
+    outward = points - points.mean(0)
+    assert mend_points("ball", points, outward).notes == ()
+    assert "most normals point inward" in mend_points("ball", points, -outward).notes[0]

@@ -60,7 +60,17 @@ def test_open_meshes_and_points_have_no_inside():
     points = Shape("points", BALL.vertices, empty, "points", BALL.vertices)
     scores = score_shape(points, BALL.vertices, BALL.faces)
     assert "iou" not in scores and scores["normal_consistency"] > 0.99
-    assert scores["chamfer_l1"] < 0.01
+    assert scores["points_distance"] < 1e-6 and scores["points_share"] == 1
+
+
+def test_points_are_not_scored_by_how_far_apart_they_lie():
+    few = Shape("few", BALL.vertices[::40], np.empty((0, 3), np.int64), "points")
+    scores = score_shape(few, BALL.vertices, BALL.faces)
+    assert scores["points_distance"] < 1e-6 and "chamfer_l1" not in scores
+    assert "normal_consistency" not in scores
+    away = score_shape(few, 1.02 * BALL.vertices, BALL.faces)
+    assert away["points_distance"] == pytest.approx(0.01, rel=0.05)  # the ball is 1 wide
+    assert away["points_share"] == 0
 
 
 @pytest.mark.skipif("FIELDS_DATA" not in os.environ, reason="FIELDS_DATA names no test data")
@@ -77,3 +87,23 @@ def test_open_meshes_and_points_have_no_inside():
 def test_real_meshes_are_known_open_or_closed(name, sign):
     shape = read_shape(Path(os.environ["FIELDS_DATA"]) / "meshes" / name)
     assert shape.sign == sign and shape.colours is None
+
+
+def test_the_inside_of_parts_that_cut_each_other_is_all_of_them():
+    from shape_files import joined, sphere
+
+    both = joined(sphere(1.0), sphere(1.0, centre=(1.0, 0, 0)))
+    shape = mend("two balls", *both)
+    assert shape.sign == "winding"
+    space = ShapeSpace.around(shape.vertices)
+
+    def union(coords):
+        at = (coords.numpy().astype(float) - 0.5) / space.scale + shape.vertices.mean(0)
+        first = np.linalg.norm(at, axis=1)
+        second = np.linalg.norm(at - (1.0, 0, 0), axis=1)
+        return torch.from_numpy(np.minimum(first, second) - 0.985)  # a ball of flat faces
+
+    scores = score_shape(shape, *both, union, is_distance=False)
+    assert scores["iou"] > 0.98 and scores["iou_near"] > 0.9
+    # The mesh of the field would count what is in both balls once: two balls less a lens.
+    assert scores["volume_error"] == pytest.approx(2 / (2 - 5 / 16) - 1, abs=0.02)

@@ -326,3 +326,11 @@ def test_run_view_gives_a_frame_for_a_notebook(run):
         assert "<iframe" in viewer._repr_html_()
     finally:
         viewer.close()
+
+
+def test_the_name_view_is_the_function_whatever_was_imported():
+    import fields_viewer
+    import fields_viewer.viewer
+
+    assert callable(fields_viewer.view) and callable(fields_viewer.view)
+    assert fields_viewer.view is fields_viewer.viewer.view

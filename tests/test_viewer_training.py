@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any
 
 import pytest
 import torch
@@ -31,8 +32,8 @@ class InView:
         options = {name: value for name, value in TINY.items() if name != "batch"}
         self.request = Request(options=options, out=out, steps=steps, batch=batch)
         self.training = Training(Silent(), Turns())
-        self.viewer = None
-        self.session = None
+        self.viewer: Any = None
+        self.session: Any = None
         self.slow = slow
         self.thread = threading.Thread(target=self._fit)
         self.failed = None

@@ -37,7 +37,7 @@ from fields_viewer.protocol import (
     Refused,
 )  # fmt: skip
 from fields_viewer.subjects import Flat, Solid
-from fields_viewer.view import View, flat_box, tile_box
+from fields_viewer.views import View, flat_box, tile_box
 
 CREDIT = 2  # frames under way
 STILL = 0.15  # seconds without a new view after which the hand rests

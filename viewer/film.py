@@ -18,7 +18,7 @@ from fields_viewer.hub import Hub
 from fields_viewer.protocol import FILM, MOST_SHOTS, Header, Refused
 from fields_viewer.subjects import Solid
 from fields_viewer.subjects.subject import Settings
-from fields_viewer.view import View
+from fields_viewer.views import View
 
 MP4 = 2  # as headers name it
 

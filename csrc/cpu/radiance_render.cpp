@@ -49,13 +49,11 @@ struct Picture {
 template <class Mlp>
 class Renderer {
  public:
-  Renderer(const MarchRule& rule, const Occupancy& occupancy, const MarchLimits& limits,
-           const GridTable<float>& table, const RadianceShape& shape,
-           const RadianceWeights<Mlp>& weights)
+  Renderer(const MarchedField& field, const RadianceWeights<Mlp>& weights)
       : batch_{origins_, directions_, 0, 0, false},
-        marcher_(batch_, times_, rule, occupancy, limits, table, shape, weights),
-        net_(shape, weights, false),
-        features_(table.outputs()) {}
+        marcher_(batch_, times_, field, weights),
+        net_(field.shape, weights, false),
+        features_(field.table.outputs()) {}
 
   void draw(const RayBatch& batch, const float* times, const int64_t* numbers, int count,
             const Picture& picture) {
@@ -119,6 +117,7 @@ std::tuple<Tensor, Tensor, Tensor> radiance_render(
   const Picture picture{write<float>(colours), write<float>(opacity), write<float>(depth)};
   const volatile uint8_t* stop = cancel ? read<uint8_t>(*cancel) : nullptr;
   const Squares squares{rays, width};
+  const MarchedField field{rule, occupancy, limits, bound, shape};
   with_float_mlp(precision, [&](auto tag) {
     using Mlp = typename decltype(tag)::type;
     const RadianceWeights<Mlp> weights(shape, read<float>(density), read<float>(colour), false);
@@ -126,8 +125,7 @@ std::tuple<Tensor, Tensor, Tensor> radiance_render(
       if (stop && *stop) return;
       int64_t numbers[kRunRays];
       const int count = squares.rays_of(run, numbers);
-      Renderer<Mlp>(rule, occupancy, limits, bound, shape, weights)
-          .draw(batch, own_times, numbers, count, picture);
+      Renderer<Mlp>(field, weights).draw(batch, own_times, numbers, count, picture);
     });
   });
   STD_TORCH_CHECK(!stop || !*stop, "cancelled");

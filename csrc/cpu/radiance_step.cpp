@@ -17,7 +17,7 @@ std::tuple<Tensor, Tensor, Tensor> radiance_step(
     double grid_growth, int64_t log2_table_size, bool smoothstep, RADIANCE, int64_t samples,
     double min_weight, double min_transmittance, int64_t loss, bool jitter, int64_t seed,
     int64_t step, double lr_table, double lr_params, double beta1, double beta2, double eps,
-    double weight_decay, bool touched_only) {
+    double weight_decay, bool touched_only, std::optional<Tensor> stages) {
   const int dim = times ? 4 : 3;
   const int64_t rays = checked_batch(origins, directions, times, dim);
   const MarchRule rule = checked_rule(MARCH_ARGUMENTS);
@@ -35,6 +35,7 @@ std::tuple<Tensor, Tensor, Tensor> radiance_step(
                   "moments must have the shape of their parameters");
   STD_TORCH_CHECK(workspace.dim() == 2, "workspace must be a matrix");
   STD_TORCH_CHECK(loss >= 0 && loss < static_cast<int64_t>(Loss::given), "unknown loss");
+  STD_TORCH_CHECK(!stages || stages->numel() == kStages, "stages must be as many as there are");
   STD_TORCH_CHECK(step >= 1 && samples >= 1, "step and samples begin at 1");
   Tensor value = empty_of(origins, {1});
   Tensor errors = zeros_of(origins, {rays});
@@ -51,16 +52,21 @@ std::tuple<Tensor, Tensor, Tensor> radiance_step(
                             make_adam(step, lr_params, beta1, beta2, eps, weight_decay),
                             touched_only};
   const GridTable<float> bound(grid, dim, static_cast<int>(table.size(1)), read<float>(table));
+  const MarchedField field{rule, occupancy, limits, bound, shape};
+  RadianceStages sums;
   with_float_mlp(precision, [&](auto tag) {
     RadianceStep<typename decltype(tag)::type> op(batch, times ? read<float>(*times) : nullptr,
-                                                  rule, occupancy, limits, bound, shape, state,
-                                                  targets, samples);
+                                                  field, state, targets, samples,
+                                                  stages ? &sums : nullptr);
     op.march();
     *write<float>(value) = static_cast<float>(
         op.learn(state, optimiser, write<float>(workspace), workspace.size(0), workspace.size(1)));
     int64_t* to = write<int64_t>(counts);
     to[0] = op.counts().rays, to[1] = op.counts().marched, to[2] = op.counts().kept;
   });
+  if (stages) {
+    for (int i = 0; i < kStages; ++i) write<int64_t>(*stages)[i] += sums[i];
+  }
   return {value, errors, counts};
 }
 

@@ -33,25 +33,24 @@ struct RadianceCounts {
 template <class Mlp>
 class RadianceStep {
  public:
-  RadianceStep(const RayBatch& batch, const float* times, const MarchRule& rule,
-               const Occupancy& occupancy, const MarchLimits& limits, const GridTable<float>& table,
-               const RadianceShape& shape, const RadianceState& state, const RayTargets& targets,
-               int64_t samples)
+  // `stages` may be null.
+  RadianceStep(const RayBatch& batch, const float* times, const MarchedField& field,
+               const RadianceState& state, const RayTargets& targets, int64_t samples,
+               RadianceStages* stages)
       : batch_(batch),
         times_(times),
-        rule_(rule),
-        occupancy_(occupancy),
-        limits_(limits),
-        table_(table),
-        shape_(shape),
-        weights_(shape, state.density, state.colour, true),
+        field_(field),
+        table_(field.table),
+        shape_(field.shape),
+        weights_(shape_, state.density, state.colour, true),
         targets_(targets),
         samples_(samples),
-        density_size_(Mlp::gradient_size(shape.density)),
-        colour_size_(Mlp::gradient_size(shape.colour)),
+        stages_(stages),
+        density_size_(Mlp::gradient_size(shape_.density)),
+        colour_size_(Mlp::gradient_size(shape_.colour)),
         runs_((batch.rays + kRunRays - 1) / kRunRays),
         found_(runs_) {
-    for (int64_t run = 0; run < runs_; ++run) kept_.emplace_back(table.outputs());
+    for (int64_t run = 0; run < runs_; ++run) kept_.emplace_back(table_.outputs());
   }
 
   const RadianceCounts& counts() const { return counts_; }
@@ -60,7 +59,7 @@ class RadianceStep {
   void march() {
     parallel_tasks(runs_, [&](int64_t run, int) {
       if (found_before(run) >= samples_) return;
-      RayMarcher<Mlp> marcher(batch_, times_, rule_, occupancy_, limits_, table_, shape_, weights_);
+      RayMarcher<Mlp> marcher(batch_, times_, field_, weights_, stages_);
       marcher.march(run, kept_[run]);
       found_[run].store(kept_[run].count, std::memory_order_release);
     });
@@ -86,9 +85,11 @@ class RadianceStep {
       float* own = sums.data() + group * stride;
       std::memset(own, 0, stride * sizeof(float));
       RadianceTile<Mlp> net(shape_, weights_, true);
+      StageClock<kStages> clock(stages_);
       for (int64_t run = used_ * group / groups; run < used_ * (group + 1) / groups; ++run) {
         losses[group] += learn_run(run, net, own, own + density_size_);
       }
+      clock.lap(kColour);
     });
     const Grid& grid = table_.grid;
     int64_t largest = 0;
@@ -98,6 +99,7 @@ class RadianceStep {
     STD_TORCH_CHECK(slot_floats >= largest + largest / 64 + 16, "workspace is too small");
     STD_TORCH_CHECK(slots >= num_workers(), "workspace has fewer slots than there are threads");
     phases.add(grid.num_levels + 1, [&](int64_t task, int worker) {
+      StageClock<kStages> clock(stages_);
       if (task == 0) {
         update_mlp(shape_.density, sums.data(), groups, stride, optimiser.params, state.density,
                    state.density_m, state.density_v);
@@ -109,6 +111,7 @@ class RadianceStep {
       float* slot = workspace + worker * slot_floats;
       uint8_t* flags = reinterpret_cast<uint8_t*>(slot + (largest + 15) / 16 * 16);
       learn_level(l, state, optimiser, slot, flags);
+      clock.lap(kTable);
     });
     phases.run();
     double total = 0;
@@ -228,14 +231,13 @@ class RadianceStep {
 
   const RayBatch& batch_;
   const float* times_;
-  const MarchRule& rule_;
-  const Occupancy& occupancy_;
-  const MarchLimits& limits_;
+  MarchedField field_;
   const GridTable<float>& table_;
   const RadianceShape& shape_;
   RadianceWeights<Mlp> weights_;
   const RayTargets& targets_;
   int64_t samples_;
+  RadianceStages* stages_;
   size_t density_size_, colour_size_;
   int64_t runs_, used_ = 0;
   std::vector<KeptSamples> kept_;

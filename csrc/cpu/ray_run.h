@@ -13,6 +13,7 @@
 
 #include "cpu/radiance.h"
 #include "cpu/ray_walks.h"
+#include "cpu/stage_clock.h"
 #include "maths/composite.h"
 
 namespace fields {
@@ -21,6 +22,19 @@ struct MarchLimits {
   float min_weight;         // of a sample that counts
   float min_transmittance;  // of a ray that goes on
 };
+
+// What rays are marched through.
+struct MarchedField {
+  const MarchRule& rule;
+  const Occupancy& occupancy;
+  const MarchLimits& limits;
+  const GridTable<float>& table;
+  const RadianceShape& shape;
+};
+
+// Of a step, as STAGES in fields/ops/radiance.py; those of a march are the first four.
+enum Stage { kWalk, kEncode, kDensity, kKeep, kColour, kTable, kStages };
+using RadianceStages = StageSums<kStages>;
 
 constexpr int kRunRays = RayWalks::kMost;
 constexpr int kWaveSamples = 8;  // of a ray in a wave
@@ -109,30 +123,33 @@ struct KeptSamples {
 template <class Mlp>
 class RayMarcher {
  public:
-  RayMarcher(const RayBatch& batch, const float* times, const MarchRule& rule,
-             const Occupancy& occupancy, const MarchLimits& limits, const GridTable<float>& table,
-             const RadianceShape& shape, const RadianceWeights<Mlp>& weights)
+  RayMarcher(const RayBatch& batch, const float* times, const MarchedField& field,
+             const RadianceWeights<Mlp>& weights, RadianceStages* stages = nullptr)
       : batch_(batch),
         times_(times),
-        rule_(rule),
-        occupancy_(occupancy),
-        limits_(limits),
-        table_(table),
+        field_(field),
         weights_(weights),
-        sigma_(shape.sigma(), false),
-        features_(table.outputs()) {}
+        sigma_(field.shape.sigma(), false),
+        features_(field.table.outputs()),
+        clock_(stages) {}
 
   void march(int64_t run, KeptSamples& kept) {
     const int64_t first = run * kRunRays;
     const int rays = static_cast<int>(std::min<int64_t>(kRunRays, batch_.rays - first));
     std::fill_n(kept.transmittance, kRunRays, 1.0f);
     active_.clear();
-    walks_.begin(rule_, occupancy_, batch_, first, rays,
+    clock_.begin();
+    walks_.begin(field_.rule, field_.occupancy, batch_, first, rays,
                  [&](int r, const RayWalk<float>& walk) { active_.push_back({walk, r, 0}); });
     while (const int samples = take_wave(first)) {
+      clock_.lap(kWalk);
       kept.marched += samples;
+      encode(samples);
+      clock_.lap(kEncode);
       evaluate(samples);
+      clock_.lap(kDensity);
       keep_wave(kept);
+      clock_.lap(kKeep);
     }
     kept.pad();
   }
@@ -152,7 +169,8 @@ class RayMarcher {
     for (Active& active : active_) {
       const float time = times_ ? times_[first + active.ray] : 0.0f;
       active.count = 0;
-      while (active.count < kWaveSamples && next_sample(rule_, occupancy_, active.walk, sample)) {
+      while (active.count < kWaveSamples &&
+             next_sample(field_.rule, field_.occupancy, active.walk, sample)) {
         const int lane = samples % kTile;
         if (size_t(samples / kTile) == wave_.size()) wave_.emplace_back();
         SampleTile& tile = wave_[samples / kTile];
@@ -168,21 +186,25 @@ class RayMarcher {
     return samples;
   }
 
-  // Features and, in place of weights, what each sample lets pass.
-  void evaluate(int samples) {
+  void encode(int samples) {
+    const GridTable<float>& table = field_.table;
     const int64_t tiles = num_tiles(samples);
     features_.reserve(tiles);
-    for (int l = 0; l < table_.grid.num_levels; ++l) {
-      const bool far = int64_t(table_.grid.level[l].rows) * table_.features > 65536;
-      if (far) table_.kernels.fetch(table_.grid.level[l], table_.level_table(l), wave_[0].coords);
+    for (int l = 0; l < table.grid.num_levels; ++l) {
+      const bool far = int64_t(table.grid.level[l].rows) * table.features > 65536;
+      if (far) table.kernels.fetch(table.grid.level[l], table.level_table(l), wave_[0].coords);
       for (int64_t t = 0; t < tiles; ++t) {
         if (far && t + 1 < tiles)
-          table_.kernels.fetch(table_.grid.level[l], table_.level_table(l), wave_[t + 1].coords);
-        table_.kernels.encode(table_.grid.level[l], table_.grid.smoothstep, table_.level_table(l),
-                              wave_[t].coords, features_[t] + l * table_.features * kTile);
+          table.kernels.fetch(table.grid.level[l], table.level_table(l), wave_[t + 1].coords);
+        table.kernels.encode(table.grid.level[l], table.grid.smoothstep, table.level_table(l),
+                             wave_[t].coords, features_[t] + l * table.features * kTile);
       }
     }
-    for (int64_t t = 0; t < tiles; ++t) {
+  }
+
+  // In place of weights, what each sample lets pass.
+  void evaluate(int samples) {
+    for (int64_t t = 0; t < num_tiles(samples); ++t) {
       SampleTile& tile = wave_[t];
       sigma_.forward(weights_.sigma, features_[t], tile.weight);
       for (int s = 0; s < kTile; s += kWidth) {
@@ -201,15 +223,15 @@ class RayMarcher {
         const SampleTile& tile = wave_[i / kTile];
         const float pass = tile.weight[i % kTile];
         const float weight = transmittance * (1.0f - pass);
-        if (weight < limits_.min_weight) continue;  // NaN is kept, and reaches the loss
+        if (weight < field_.limits.min_weight) continue;  // NaN is kept, and reaches the loss
         kept.keep(tile, features_[i / kTile], i % kTile, active.ray, weight);
         transmittance *= pass;
-        if (transmittance < limits_.min_transmittance) break;
+        if (transmittance < field_.limits.min_transmittance) break;
       }
       sample += active.count;
       kept.transmittance[active.ray] = transmittance;
       const bool goes_on =
-          active.count == kWaveSamples && transmittance >= limits_.min_transmittance;
+          active.count == kWaveSamples && transmittance >= field_.limits.min_transmittance;
       if (goes_on) active_[left++] = active;
     }
     active_.resize(left);
@@ -217,16 +239,14 @@ class RayMarcher {
 
   const RayBatch& batch_;
   const float* times_;  // [rays], the fourth coordinate of a moving scene, or null
-  const MarchRule& rule_;
-  const Occupancy& occupancy_;
-  const MarchLimits& limits_;
-  const GridTable<float>& table_;
+  MarchedField field_;
   const RadianceWeights<Mlp>& weights_;
   Mlp sigma_;
   TileRows features_;
   std::vector<SampleTile> wave_;
   std::vector<Active> active_;
   RayWalks walks_;
+  StageClock<kStages> clock_;
 };
 
 }  // namespace fields

@@ -16,6 +16,7 @@ from fields.bench.torch_grid import LOOKUPS, TorchHashGrid
 from fields.mlp import split_params
 from fields.models.radiance import RadianceField
 from fields.occupancy import Occupancy
+from fields.ops.radiance import STAGES
 from fields.ops.training import step_workspace
 
 SAMPLES = 8192  # that are trained on
@@ -52,6 +53,7 @@ def rows(*, rounds: int = ROUNDS, quick: bool = False) -> list[dict[str, Any]]:
         row |= spread([rays / t for t in seconds[name]]).figures("rays_per_second")
         found.append(row)
     found[0] |= ratios(seconds[fastest], seconds["fields"]).figures("times_eager")
+    found[0]["stages"] = work.stages(5 if quick else 50)
     drawn: dict[str, Any] = {"work": "draw a scene", "engine": "fields"}
     drawn["settings"] = f"{SIDE} x {SIDE} pixels"
     drawn |= spread([1e3 * t for t in seconds["picture"]]).figures("milliseconds")
@@ -100,7 +102,18 @@ class MarchWork:
         self.done += 1
         self._fused(self.states)
 
-    def _fused(self, states: dict[str, Any]) -> tuple[Tensor, tuple[int, int, int]]:
+    def stages(self, steps: int) -> dict[str, float]:
+        """The share of a step's time that each stage takes, over so many of them."""
+        taken = torch.zeros(len(STAGES), dtype=torch.int64)
+        for _ in range(steps):
+            self.done += 1
+            self._fused(self.states, taken)
+        shares = (taken / taken.sum()).tolist()
+        return {name: round(share, 3) for name, share in zip(STAGES, shares, strict=True)}
+
+    def _fused(
+        self, states: dict[str, Any], stages: Tensor | None = None
+    ) -> tuple[Tensor, tuple[int, int, int]]:
         origins, directions, colours, backgrounds = self.batch
         loss, _, counts = ops.radiance_step(
             origins,
@@ -121,6 +134,7 @@ class MarchWork:
             min_weight=MIN_WEIGHT,
             min_transmittance=0.0,
             seed=None,
+            stages=stages,
         )
         rays, marched, kept = counts.tolist()
         return loss, (rays, marched, kept)

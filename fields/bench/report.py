@@ -104,6 +104,9 @@ def _notes(row: Row) -> list[str]:
     if "absent" in row:
         return [f"absent: {row['absent']}"]
     lines = [f"fastest as {row['variant']}"] if "variant" in row else []
+    if "stages" in row:
+        shares = (f"{name} {100 * share:.0f} %" for name, share in row["stages"].items())
+        lines.append("time of " + ", ".join(shares))
     return lines + [
         text.format(_spread(row, name, scale))
         for name, (text, scale) in KERNEL_NOTES.items()

@@ -19,7 +19,12 @@ def main(arguments: Sequence[str], started: float) -> None:
     parser = Parser("eval", "Score a fitted field against its source.")
     add = parser.add_argument
     add("run", metavar="RUN", help="a run folder, or a field.safetensors")
-    add("source", metavar="SOURCE", nargs="?", help="what to compare with (what was fitted)")
+    add(
+        "source",
+        metavar="SOURCE",
+        nargs="?",
+        help="what to compare with (what was fitted); of a scene also the mesh of its surface",
+    )
     add("--split", metavar="NAME", help=f"of a scene: {either(SPLITS)} (test)")
     add("--json", action="store_true", help="print the scores as one JSON object")
     parsed = parser.parse(arguments)
@@ -27,17 +32,21 @@ def main(arguments: Sequence[str], started: float) -> None:
         raise FieldsError(f"--split must be {either(SPLITS)}, got {parsed.split!r}")
     from fields.device import threads
     from fields.runs import SceneRun, load
+    from fields.shapes import find_kind, read_shape
 
     run = load(parsed.run)
     say_fallback(run)
     if parsed.split and not isinstance(run, SceneRun):
         raise FieldsError(f"--split is not for the {run.kind} that this run stores")
-    source = run.source(parsed.source)
     with threads():
-        if isinstance(run, SceneRun):
-            scores = _of_scene(run, source, parsed.split or "test")
+        if not isinstance(run, SceneRun):
+            scores = run.scores(run.source(parsed.source))
+        elif parsed.source and find_kind(parsed.source) == "mesh":
+            if parsed.split:
+                raise FieldsError(f"--split is of views; {parsed.source} is a mesh")
+            scores = run.surface_scores(read_shape(parsed.source))
         else:
-            scores = run.scores(source)
+            scores = _of_scene(run, run.source(parsed.source), parsed.split or "test")
     fitted = {_OF_FIT.get(name, name): value for name, value in run.figures().items()}
     figures = fitted | scores | {"eval_seconds": round(time.perf_counter() - started, 4)}
     print(json.dumps(figures) if parsed.json else _line(scores))

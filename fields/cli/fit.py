@@ -130,7 +130,7 @@ def _parser(model: catalogue.Model, kind: str) -> Parser:
         f" ..., {DEMO}",
     )  # fmt: skip
     add("--model", metavar="NAME", help=f"see fields models ({DEFAULT_MODEL})")
-    add("--out", metavar="DIR", help="the run folder (runs/SOURCE-MODEL, numbered if taken)")
+    add("-o", "--out", metavar="DIR", help="the run folder (runs/SOURCE-MODEL, numbered if taken)")
     add("--steps", type=whole, metavar="N", help="stop after N steps")
     add("--seconds", type=number, metavar="S", help="stop after S seconds of training")
     add(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fields.cli.notes import say_fallback
 from fields.cli.parser import Parser, number, whole
-from fields.errors import FieldsError
+from fields.errors import FieldsError, flag
 
 if TYPE_CHECKING:
     from fields.runs import SceneRun
@@ -35,6 +35,10 @@ def main(arguments: Sequence[str], started: float) -> None:
         "--drop-floaters", action="store_true",
         help="leave out parts with less than a hundredth of the faces of the largest",
     )  # fmt: skip
+    add(
+        "--keep-unseen", action="store_true",
+        help="of a scene: also what none of its cameras sees, where the density is of no meaning",
+    )  # fmt: skip
     add("--time", type=number, metavar="T", help="of a scene that moves, from 0 to 1 (0)")
     add(
         "--points", type=whole, metavar="N",
@@ -58,9 +62,12 @@ def main(arguments: Sequence[str], started: float) -> None:
     if isinstance(run, SceneRun):
         if parsed.time is not None and not run.moves:
             raise FieldsError("--time is for scenes that move, and this one stands still")
-    elif parsed.time is not None or parsed.points is not None:
-        name = "time" if parsed.points is None else "points"
-        raise FieldsError(f"--{name} is not for the {run.kind} that this run stores")
+    else:
+        given = {"--points": parsed.points, "--time": parsed.time}
+        given["--keep-unseen"] = parsed.keep_unseen or None
+        for option, value in given.items():
+            if value is not None:
+                raise FieldsError(f"{option} is not for the {run.kind} that this run stores")
     say_fallback(run)
     beside = run.path if run.path.is_dir() else run.path.parent
     if isinstance(run, SceneRun) and parsed.points is not None:
@@ -75,7 +82,7 @@ def main(arguments: Sequence[str], started: float) -> None:
 
     options = {} if parsed.level is None else {"level": parsed.level}
     if isinstance(run, SceneRun):
-        options |= {"time": parsed.time}
+        options |= {"time": parsed.time, "keep_unseen": parsed.keep_unseen}
     begin = time.perf_counter()
     floaters = ""
     with threads():
@@ -116,9 +123,9 @@ def check(parsed: argparse.Namespace) -> None:
         raise FieldsError(f"--points must be at least 1, got {parsed.points}")
     if parsed.out and Path(parsed.out).suffix.lower() != ".ply":
         raise FieldsError(f"--points writes a PLY; end {parsed.out} in .ply")
-    for name in ("level", "faces"):
-        if getattr(parsed, name) is not None:
-            raise FieldsError(f"--{name} is for meshes and does not go with --points")
+    for name in ("level", "faces", "drop_floaters", "keep_unseen"):
+        if getattr(parsed, name) not in (None, False):
+            raise FieldsError(f"{flag(name)} is for meshes and does not go with --points")
 
 
 def points(run: "SceneRun", parsed: argparse.Namespace, out: Path) -> None:

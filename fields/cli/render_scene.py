@@ -57,7 +57,7 @@ def split(run: SceneRun, parsed: argparse.Namespace, folder: Path) -> None:
     views = run.views(source, parsed.split)
     names = file_names([frame.name for frame in source.splits.get(parsed.split, ())])
     told = Told(len(names))
-    for name, (frame, drawn, photo, mask) in zip(names, views, strict=False):
+    for name, (frame, drawn, photo, mask, _) in zip(names, views, strict=False):
         folder.mkdir(parents=True, exist_ok=True)
         if shading == "colour":
             parts = [photo, drawn, error_picture(drawn, photo, mask)]

@@ -10,6 +10,8 @@ from fields.configs.marched import MarchedConfig
 from fields.errors import SettingError
 
 _BASE = 16
+# Views are few along time and each shows all of space: a grid as fine there learns them by heart.
+_CELLS_PER_FRAME = 0.5
 _TABLES = range(8, 25)  # log2 of the rows of a level, among which a size is found
 
 
@@ -24,6 +26,10 @@ class RadianceConfig(MarchedConfig):
     growth: float = setting(
         64 ** (1 / 7), help="resolution from one level to the next", low=1.0, high=4.0
     )
+    time_cells: int = setting(
+        0, help="cells of the finest grid along time, of a moving scene; 0: as along space",
+        low=0, high=8192,
+    )  # fmt: skip
     interpolation: str = setting(
         "linear", help="between vertices", choices=("linear", "smoothstep")
     )
@@ -59,11 +65,13 @@ class RadianceConfig(MarchedConfig):
         max_parameters: int | None = None,
         **options: Any,
     ) -> "RadianceConfig":
-        finest = min(max(2 ** round(math.log2(2.56 * max(shape))), 64), 8192)
+        finest = min(max(2 ** round(math.log2(2.56 * max(shape[:3]))), 64), 8192)
         levels, base = options.get("num_levels", 8), options.get("base_resolution", _BASE)
         growth = (finest / base) ** (1 / max(levels - 1, 1))
         filled = {"growth": min(max(growth, 1.0), 4.0), **options}
         dim = len(shape)
+        if dim == 4:
+            filled.setdefault("time_cells", max(round(_CELLS_PER_FRAME * shape[3]), 2))
         if max_parameters is None:
             return cls(channels, dim, **filled)
         tables = [options["log2_table_size"]] if "log2_table_size" in options else list(_TABLES)
@@ -75,6 +83,11 @@ class RadianceConfig(MarchedConfig):
         if not fitting:
             raise TooSmall(min(sizes))
         return max(fitting, key=lambda config: config.parameters)
+
+    @property
+    def finest(self) -> int:
+        """Cells of the last grid along an axis."""
+        return grid_levels.resolutions(self.num_levels, self.base_resolution, self.growth)[-1]
 
     @property
     def features(self) -> int:

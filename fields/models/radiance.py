@@ -27,7 +27,10 @@ class Radiance(nn.Module):
         dim: 3, or 4 with a time.
         occupancy: where it is empty.
         march: how rays are walked.
+        time_scale: what times are multiplied by before a field looks them up.
     """
+
+    time_scale: float = 1.0
 
     def __init__(self, config: MarchedConfig):
         super().__init__()
@@ -45,7 +48,9 @@ class Radiance(nn.Module):
         """coords [..., 3], with times [...] as the fourth axis where the field has one."""
         if (times is not None) != (self.dim == 4):
             raise ValueError(f"a field of {self.dim} coordinates takes times if they are 4")
-        return coords if times is None else torch.cat([coords, times[..., None].to(coords)], -1)
+        if times is None:
+            return coords
+        return torch.cat([coords, self.time_scale * times[..., None].to(coords)], -1)
 
     def density(self, coords: Tensor, times: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """coords [..., 3] in [0, 1] and, of a scene that moves, times [...] in [0, 1] -> density
@@ -133,6 +138,8 @@ class RadianceField(Radiance):
             config.degree,
             config.precision,
         )
+        if config.dim == 4 and config.time_cells:
+            self.time_scale = min(config.time_cells / config.finest, 1.0)
         generator = torch.Generator().manual_seed(config.seed)
         rows = sum(grid.rows(config.dim))
         self.table = nn.Parameter(init_table(rows, config.features_per_level, generator))
@@ -182,7 +189,7 @@ class RadianceField(Radiance):
                 self.density_params,
                 self.colour_params,
                 self.spec,
-                times=times,
+                times=None if times is None else self.time_scale * times,
                 width=width,
                 cancel=cancel,
             )

@@ -19,6 +19,9 @@ _ops = torch.ops.fields
 
 FEATURES = 16  # outputs of the density MLP; the first is the log of the density
 LARGEST_LOG_DENSITY = 15.0
+# Of a step: rays to samples; features and densities of those; the ones that have weight are kept;
+# their colours, the loss and all gradients but those of the table; these, and Adam on it.
+STAGES = ("walk", "encode", "density", "keep", "colour", "table")
 
 State = tuple[Tensor, Tensor, Tensor]
 
@@ -118,6 +121,7 @@ def radiance_step(
     eps: float = 1e-15,
     weight_decay: float = 0.0,
     touched_only: bool = True,
+    stages: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One training step of a radiance field in one op: march, colours, loss, gradients and Adam.
 
@@ -142,6 +146,8 @@ def radiance_step(
         weight_decay: L2 on the MLPs alone.
         touched_only: numbers of the table whose gradient is exactly zero keep their value and
             moments.
+        stages: [6] int64; the nanoseconds that each of STAGES took, of all threads together, are
+            added to it.
 
     Returns:
         loss [1] before the update; errors [R], the loss of each ray, 0 where it was not used; and
@@ -166,6 +172,9 @@ def radiance_step(
     in_range("step", step, 1, 2**53)
     in_range("samples", samples, 1, 2**40)
     one_of("loss", loss, LOSSES)
+    if stages is not None:
+        shape("stages", stages, (len(STAGES),))
+        check(stages.dtype == torch.int64, f"stages must be int64, got {stages.dtype}")
     return _ops.radiance_step(
         origins.contiguous(),
         directions.contiguous(),
@@ -194,6 +203,7 @@ def radiance_step(
         eps,
         weight_decay,
         touched_only,
+        stages,
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,10 +32,12 @@ from fields.runs.scene_pictures import (
     span_of,
 )
 from fields.scenes import Frame, Scene, load_images, read_scene
+from fields.scenes.depths import read_depth
+from fields.shapes import Shape
 from fields.shapes.space import ShapeSpace
 from fields.signals.lpips import lpips_here
 from fields.signals.scene import SceneSignal, over
-from fields.signals.view_score import view_psnr, view_ssim
+from fields.signals.view_score import depth_error, view_psnr, view_ssim
 from fields.signals.views import Colour, rays_of
 
 SHADINGS = ("colour", "depth", "opacity", "normals")
@@ -42,6 +45,17 @@ RESOLUTION = 256  # cells along an axis of the cube, of meshes
 _SIDE = 800  # the longest of a picture, unless the caller says otherwise
 _LOOKS, _LOOK_SIDE = 6, 80  # pictures that tell the depths of a path, and their longest side
 Size = tuple[int, int]
+
+
+class SeenView(NamedTuple):
+    """A frame and what a field shows of it: both [H, W, 3] floats in [0, 1]; the mask [H, W] of the
+    pixels that count, or None; and the depth [H, W] as in `SceneRun.numbers`."""
+
+    frame: Frame
+    drawn: np.ndarray
+    photo: np.ndarray
+    mask: np.ndarray | None
+    depth: np.ndarray
 
 
 class SceneRun(Run):
@@ -226,11 +240,8 @@ class SceneRun(Run):
             mask_of=signal.get("options", {}).get("mask_of", "keep"),
         )
 
-    def views(
-        self, scene: Scene, split: str = "test"
-    ) -> Iterator[tuple[Frame, np.ndarray, np.ndarray, np.ndarray | None]]:
-        """Each frame of a split with what the field shows of it, its photo, both [H, W, 3] floats
-        in [0, 1], and the mask of the pixels that count, or None.
+    def views(self, scene: Scene, split: str = "test") -> Iterator[SeenView]:
+        """Each frame of a split, with what the field shows of it.
 
         Raises FieldsError for a split that is not there.
         """
@@ -240,8 +251,14 @@ class SceneRun(Run):
             raise FieldsError(f"{scene.name} has no split {split!r}; it has {there}")
         images = load_images(scene, split)
         for i, frame in enumerate(frames):
-            drawn = self.numbers(frame.camera, time=frame.time)
-            yield frame, drawn, over(images.image(i), self.background), images.mask(i)
+            traced = self.trace(frame.camera, frame.time)
+            yield SeenView(
+                frame,
+                self.values(frame.camera, traced),
+                over(images.image(i), self.background),
+                images.mask(i),
+                self.values(frame.camera, traced, "depth"),
+            )
 
     def scores(
         self,
@@ -250,30 +267,42 @@ class SceneRun(Run):
         each: Callable[[str, dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
         """PSNR and SSIM, means over the views of a split, and LPIPS where it is on this machine;
-        `each` is told those of each view. Of masked views PSNR alone, of the pixels that count."""
+        `each` is told those of each view. Of masked views PSNR alone, of the pixels that count.
+        Where frames have depths `depth_error`, see view_score.depth_error."""
         perceptual = lpips_here()
-        found: dict[str, list[float]] = {"psnr": [], "ssim": [], "lpips": []}
-        for frame, drawn, photo, mask in self.views(scene, split):
+        found: dict[str, list[float]] = {}
+        for frame, drawn, photo, mask, depth in self.views(scene, split):
             figures = {"psnr": round(view_psnr(drawn, photo, mask), 4)}
             ssim = view_ssim(drawn, photo) if mask is None else None
             if ssim is not None:
                 figures["ssim"] = round(ssim, 5)
             if perceptual is not None and mask is None:
                 figures["lpips"] = round(perceptual(drawn, photo), 5)
+            known = read_depth(frame, scene.downscale)
+            error = None if known is None else depth_error(depth, known)
+            if error is not None:
+                figures["depth_error"] = round(error, 5)
             for name, value in figures.items():
-                found[name].append(value)
+                found.setdefault(name, []).append(value)
             if each is not None:
                 each(frame.name, figures)
-        means = {name: float(np.mean(some)) for name, some in found.items() if some}
+        means = {name: float(np.mean(some)) for name, some in found.items()}
         views = {"split": split, "views": len(found["psnr"])}
         return views | {n: round(v, 4 if n == "psnr" else 5) for n, v in means.items()}
 
+    def surface_scores(self, shape: Shape) -> dict[str, Any]:
+        """How close the mesh of the scene, as `mesh` gives it, is to a known one in the same units
+        and axes: see `score_shape`; without what needs an inside, which a scene has not."""
+        from fields.shapes.scores import score_shape
+
+        vertices, faces, _ = self.mesh()
+        return score_shape(replace(shape, sign="none"), vertices, faces)
+
     def finish(self, signal: SceneSignal, place: folder.RunFolder) -> dict[str, Any]:
         scene = signal.source
-        frame, drawn, photo, _ = next(self.views(scene))
-        depth = depth_picture(self.numbers(frame.camera, "depth", time=frame.time))
+        _, drawn, photo, _, depth = next(self.views(scene))
         with place.replacing(folder.PREVIEW) as file:
-            parts = [as_bytes(part) for part in (photo, drawn, depth)]
+            parts = [as_bytes(part) for part in (photo, drawn, depth_picture(depth))]
             file.write(png.encode(side_by_side(parts), None))
         return self.scores(scene)
 

@@ -27,7 +27,7 @@ from fields.signals.colours import ColourSignal, to_bytes
 from fields.signals.shape import NAMES
 
 RESOLUTION = 256  # cells along an axis of the mesh that scores and previews are made of
-PREVIEW = (640, 640)
+PREVIEW = (512, 512)
 Mesh = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -230,8 +230,8 @@ class ShapeRun(Run):
             file.write(self.png())
         try:
             return self.scores(signal.source)
-        except (MissingLibrary, NoSurface):  # the run is kept; `fields eval` says what is missing
-            iou = {"iou": signal.iou(self.field)} if signal.sampled else {}
+        except (MissingLibrary, NoSurface) as error:  # the run is kept
+            iou = {"iou": signal.iou(self.field)} if signal.sampled else {"not_scored": str(error)}
             return iou | self._colour_scores(signal.source)
 
     @property

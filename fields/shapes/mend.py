@@ -8,6 +8,7 @@ from fields.shapes.nesting import sort_parts
 from fields.shapes.orient import make_consistent
 from fields.shapes.shape import Broken, Shape
 
+_INWARD = 0.2  # the mean cosine to the middle, from which normals are said to point inward
 _FEW = 0.01  # of all faces or points may be dropped; more is another shape
 NO_FACES = (
     "has no faces: it is cut short, or holds points, which are read from PLY, PCD, XYZ and NPY"
@@ -81,6 +82,8 @@ def mend_points(
         normals = None if normals is None else normals[sound]
         colours = None if colours is None else colours[sound]
     _require_extent(points)
+    if normals is not None and _inward(points, normals):
+        notes.append("most normals point inward: what they point away from is taken for the inside")
     faces = np.empty((0, 3), np.int64)
     known = None if colours is None else PointColours(points, normals, colours)
     return Shape(name, points, faces, "points", normals, known, "none", tuple(notes))
@@ -176,6 +179,13 @@ def _without_flat(vertices, faces, edges, notes: list[str]):
     bad = len(faces) - int(sound.sum())
     notes.append(f"{_number(bad, 'face')} dropped: without area")
     return faces[sound], find_edges(faces[sound])
+
+
+def _inward(points: np.ndarray, normals: np.ndarray) -> bool:
+    """Most normals [N, 3] look towards the middle of their points, as those of a room do, and those
+    of a shape should not."""
+    away = points - points.mean(0)
+    return float((away * normals).sum()) < -_INWARD * float(np.linalg.norm(away, axis=1).sum())
 
 
 def _require_extent(points: np.ndarray) -> None:

@@ -61,6 +61,7 @@ def _open(vertices, faces, edges: Edges, notes: list[str]) -> np.ndarray:
     notes.append(f"the mesh is open: {odd:,} of {len(edges.counts):,} edges lack a second face")
     if odd * 20 > len(edges.counts):
         return faces
+    notes[-1] += "; --sign winding takes such small holes as closed"
     if volumes((vertices - vertices.mean(0))[faces]).sum() < 0:
         notes.append("turned around: the mesh inside out")
         return faces[:, ::-1]

@@ -84,9 +84,9 @@ def _read(file: BinaryIO, path) -> Shape:
     format_ = find_format(path)
     if format_ is None or format_ == "npz":
         raise Broken(f"is no shape that is known here; {READ_FORMATS}")
+    require_whole(file, format_)
     if format_ in _POINTS:
         return mend_points(stem(path), *_POINTS[format_](file, path))
-    require_whole(file, format_)
     beside = Beside(path)
     loaded = _with_trimesh(file, beside, format_)
     if format_ == "ply" and not any(len(placed.faces()) for placed in loaded):

@@ -16,6 +16,7 @@ POINTS = 100_000  # of each other kind
 NEAR = 0.01  # of the diagonal: half the thickness of the shell around the surface
 _F_COARSE, _F_FINE = 0.005, 0.001  # of the diagonal
 _CHUNK = 1 << 18
+_ANY_WAY = np.array([0.6172134, -0.5350912, 0.5767493])  # along no edge and no axis
 
 Figures = dict[str, float]
 
@@ -43,30 +44,38 @@ def score_shape(
     Returns, of a closed shape: `iou` (inside and outside at uniform points of its bounding box) and
     `iou_near` (the same, uniform within 1 % of the diagonal of its surface), `volume_error` (share
     of its volume) and, of a distance, `distance_error` (mean, in that shell). Of every shape:
-    `chamfer_l1` and `chamfer_l2` (means of both directions, of distances and of their squares),
-    `f_score` and `f_score_01` (at 0.5 % and 0.1 % of the diagonal); of a mesh or of points with
-    normals `normal_consistency` (mean of |n . n'| at nearest places, both directions; of points,
-    from them alone).
+    `normal_consistency` (mean of |n . n'| at nearest places, both directions; of points that have
+    normals, from them alone). Of a mesh: `chamfer_l1` and `chamfer_l2` (means of both directions,
+    of distances and of their squares), `f_score` and `f_score_01` (at 0.5 % and 0.1 % of the
+    diagonal). Of points, where the way back would measure how far apart they lie:
+    `points_distance` (their mean distance from the mesh) and `points_share` (of those within 0.1 %
+    of the diagonal).
 
     Raises FieldsError without open3d.
     """
     space = ShapeSpace.around(shape.vertices)
     random = np.random.default_rng(seed)
-    truth = _Surface(space.to_unit(shape.vertices) / LONGEST_SIDE, shape.faces)
+    by_winding = shape.sign == "winding"
+    truth = _Surface(space.to_unit(shape.vertices) / LONGEST_SIDE, shape.faces, by_winding)
     mesh = _Surface(space.to_unit(vertices) / LONGEST_SIDE, np.asarray(faces))
     diagonal = float(np.linalg.norm(np.ptp(truth.vertices, axis=0)))
     figures: Figures = {}
     if shape.is_closed:
         figures |= _inside(truth, mesh, values, is_distance, NEAR * diagonal, random)
-        figures["volume_error"] = abs(mesh.volume() - truth.volume()) / abs(truth.volume())
+        figures["volume_error"] = abs(mesh.volume() - truth.volume()) / truth.volume()
     return figures | _surfaces(shape, truth, mesh, diagonal, random)
 
 
 class _Surface:
-    """A mesh, or points, that can be asked for distances."""
+    """A mesh, or points, that can be asked for distances.
 
-    def __init__(self, vertices: np.ndarray, faces: np.ndarray):
+    Where parts of a mesh cut each other, its inside is where the winding number is more than 1/2:
+    rays that cross an even number of faces may still end within two parts.
+    """
+
+    def __init__(self, vertices: np.ndarray, faces: np.ndarray, by_winding: bool = False):
         self.vertices, self.faces = vertices, faces
+        self._by_winding = by_winding
         if not len(faces):
             return
         open3d = open3d_for("a score of shapes")
@@ -101,15 +110,34 @@ class _Surface:
     def signed(self, points: np.ndarray) -> np.ndarray:
         """Signed distances [N], negative inside: the sign by three rays and their majority."""
         query = self._tensor(points.astype(np.float32))
+        if self._by_winding:
+            distance = self._scene.compute_distance(query).numpy()
+            return np.where(self.inside(points), -distance, distance)
         return self._scene.compute_signed_distance(query, nsamples=3).numpy()
 
     def inside(self, points: np.ndarray) -> np.ndarray:
+        if self._by_winding:
+            parts = np.split(points, range(_CHUNK, len(points), _CHUNK))
+            return np.concatenate([self._winding(part) > 0.5 for part in parts])
         query = self._tensor(points.astype(np.float32))
         return self._scene.compute_occupancy(query, nsamples=3).numpy() > 0.5
 
+    def _winding(self, points: np.ndarray) -> np.ndarray:
+        """Winding numbers [N]: faces that a ray leaves through, less those that it enters by."""
+        normals = self._normals()[0]
+        rays = np.hstack([points, np.broadcast_to(_ANY_WAY, points.shape)]).astype(np.float32)
+        hits = self._scene.list_intersections(self._tensor(rays))
+        leaves = np.sign(normals[hits["primitive_ids"].numpy()] @ _ANY_WAY)
+        return np.bincount(hits["ray_ids"].numpy(), leaves, minlength=len(points))
+
     def volume(self) -> float:
+        """That of the inside: of parts that cut each other by where a million points lie."""
+        if self._by_winding:
+            low, high = self.vertices.min(0), self.vertices.max(0)
+            points = low + np.random.default_rng(1).random((IN_BOX, 3)) * (high - low)
+            return float(self.inside(points).mean() * (high - low).prod())
         a, b, c = (self.vertices[self.faces] - self.vertices.mean(0)).transpose(1, 0, 2)
-        return float((a * np.cross(b, c)).sum() / 6)
+        return abs(float((a * np.cross(b, c)).sum() / 6))
 
 
 def _inside(truth, mesh, values, is_distance, radius, random) -> Figures:
@@ -150,27 +178,30 @@ def _shell(truth, radius: float, random) -> np.ndarray:
 
 def _surfaces(shape, truth, mesh, diagonal, random) -> Figures:
     """The scores of surfaces: from the mesh to the shape and back."""
+    if shape.kind == "points":
+        return _to_points(shape, truth, mesh, diagonal)
     points, normals = mesh.sample(POINTS, random)
-    if shape.kind == "mesh":
-        there, facing = truth.nearest(points)
-        agreement = [np.abs((normals * facing).sum(1)).mean()]
-        points, normals = truth.sample(POINTS, random)
-    else:
-        from scipy.spatial import KDTree
-
-        there = KDTree(truth.vertices).query(points)[0]
-        agreement = []
-        points, normals = truth.vertices, shape.normals
+    there, facing = truth.nearest(points)
+    agreement = np.abs((normals * facing).sum(1)).mean()
+    points, normals = truth.sample(POINTS, random)
     back, facing = mesh.nearest(points)
-    figures: Figures = {
+    return {
         "chamfer_l1": float(there.mean() + back.mean()) / 2,
         "chamfer_l2": float((there**2).mean() + (back**2).mean()) / 2,
         "f_score": _f_score(there, back, _F_COARSE * diagonal),
         "f_score_01": _f_score(there, back, _F_FINE * diagonal),
+        "normal_consistency": float(agreement + np.abs((normals * facing).sum(1)).mean()) / 2,
     }
-    if normals is not None:
-        agreement.append(np.abs((normals * facing).sum(1)).mean())
-        figures["normal_consistency"] = float(np.mean(agreement))
+
+
+def _to_points(shape, truth, mesh, diagonal) -> Figures:
+    distance, facing = mesh.nearest(truth.vertices)
+    figures: Figures = {
+        "points_distance": float(distance.mean()),
+        "points_share": float((distance < _F_FINE * diagonal).mean()),
+    }
+    if shape.normals is not None:
+        figures["normal_consistency"] = float(np.abs((shape.normals * facing).sum(1)).mean())
     return figures
 
 

@@ -1,5 +1,6 @@
 """Refuses files that are cut short where their parser would take what is left for all."""
 
+import json
 import re
 from typing import BinaryIO
 
@@ -7,6 +8,12 @@ from fields.shapes.shape import Broken
 
 _AGAIN = "copy or download it again"
 _STL_HEAD, _STL_FACE = 84, 50  # bytes
+_PLY_BYTES = {
+    **dict.fromkeys((b"char", b"uchar", b"int8", b"uint8"), 1),
+    **dict.fromkeys((b"short", b"ushort", b"int16", b"uint16"), 2),
+    **dict.fromkeys((b"int", b"uint", b"float", b"int32", b"uint32", b"float32"), 4),
+    **dict.fromkeys((b"double", b"float64"), 8),
+}
 _BLANK = re.compile(rb"\n[ \t\r]*\n")
 _ZERO = re.compile(rb"[ \t]0(?:[/\s]|\Z)")
 
@@ -14,7 +21,8 @@ _ZERO = re.compile(rb"[ \t]0(?:[/\s]|\Z)")
 def require_whole(file: BinaryIO, format_: str) -> None:
     """Broken, with what the header promises and what is there. An OBJ promises nothing, but its
     vertices are numbered from 1. The file is left at its start."""
-    check = {"off": _off, "ply": _ply, "stl": _stl, "obj": _obj}.get(format_)
+    checks = {"off": _off, "ply": _ply, "stl": _stl, "obj": _obj, "gltf": _gltf, "pcd": _pcd}
+    check = checks.get(format_)
     if check is not None:
         file.seek(0)
         check(file.read())
@@ -35,7 +43,7 @@ def _off(content: bytes) -> None:
 def _ply(content: bytes) -> None:
     head, _, body = content.partition(b"end_header")
     if b"format ascii" not in head:
-        return  # trimesh compares the length itself
+        return _binary_ply(head, len(body.partition(b"\n")[2]))
     elements = re.findall(rb"^element\s+(\w+)\s+(\d+)", head, re.MULTILINE)
     if _are_there(body.lstrip(), sum(int(count) for _, count in elements)):
         return
@@ -46,6 +54,39 @@ def _ply(content: bytes) -> None:
         there = _faces(found) if name == b"face" else len(found)
         _require(there, int(count), {b"vertex": "vertices", b"face": "faces"}.get(name, "lines"))
         before += int(count)
+
+
+def _binary_ply(head: bytes, length: int) -> None:
+    """By the least that each element takes: faces are triangles, other lists empty."""
+    before = 0
+    for element in re.split(rb"^element\s+", head, flags=re.MULTILINE)[1:]:
+        name, count = element.split()[:2]
+        size = 0
+        for kind, rest in re.findall(rb"^property\s+(\w+)\s+([^\r\n]+)", element, re.MULTILINE):
+            if kind == b"list":
+                counter, item, of = rest.split()[:3]
+                corners = 3 if of in (b"vertex_index", b"vertex_indices") else 0
+                size += _PLY_BYTES.get(counter, 0) + corners * _PLY_BYTES.get(item, 0)
+            else:
+                size += _PLY_BYTES.get(kind, 0)
+        if not size:
+            return
+        what = {b"vertex": "vertices", b"face": "faces"}.get(name, "elements")
+        _require(min(max(length - before, 0) // size, int(count)), int(count), what)
+        before += size * int(count)
+
+
+def _gltf(content: bytes) -> None:
+    try:
+        json.loads(content)
+    except ValueError:  # also of bytes that are no UTF-8
+        raise Broken(f"is no glTF, or cut short: what it holds is not JSON; {_AGAIN}") from None
+
+
+def _pcd(content: bytes) -> None:
+    # open3d takes what it finds in memory for the points of a header without data.
+    if not re.search(rb"^DATA\s", content[:4096], re.MULTILINE):
+        raise Broken(f"is no PCD, or cut short: its header has no line DATA; {_AGAIN}")
 
 
 def _are_there(body: bytes, count: int) -> bool:

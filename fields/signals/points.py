@@ -13,6 +13,7 @@ from fields.shapes import Shape
 from fields.shapes.splats import splats
 from fields.signals.of_shape import CELLS, ShapeSource
 
+LEAST_POINTS = 100
 _OF_MESHES = ("sign", "surface", "near", "jitter", "truncation", "eikonal")
 NO_NORMALS = (
     "holds points without normals, which tell no inside; add normals (MeshLab and Open3D estimate"
@@ -63,9 +64,14 @@ class PointSignal(ShapeSource):
     stores = "sdf"
 
     def __init__(self, shape: Shape, options: ShapeOptions, device: torch.device):
-        """Raises FieldsError for points without normals, and for options of meshes alone."""
+        """Raises FieldsError for few points, points without normals and options of meshes alone."""
         if shape.normals is None:
             raise FieldsError(f"{shape.name} {NO_NORMALS}")
+        if len(shape.vertices) < LEAST_POINTS:
+            raise FieldsError(
+                f"{shape.name} has {len(shape.vertices)} points; a surface takes {LEAST_POINTS} or"
+                " more"
+            )
         if options.stores not in ("auto", "sdf"):
             raise FieldsError(f"--stores {options.stores} needs a mesh; {shape.name} holds points")
         for name in _OF_MESHES:

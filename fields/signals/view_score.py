@@ -30,3 +30,9 @@ def view_ssim(drawn: np.ndarray, photo: np.ndarray) -> float | None:
     """Structural similarity of [H, W, 3] floats in [0, 1]; None below 6 pixels a side."""
     a, b = (torch.from_numpy(np.ascontiguousarray(x, np.float32)) for x in (drawn, photo))
     return ssim(lambda i, j: a[i:j], lambda i, j: b[i:j], *drawn.shape)
+
+
+def depth_error(depth: np.ndarray, known: np.ndarray) -> float | None:
+    """The mean distance between depths [H, W], where both are more than 0; None where none are."""
+    both = (depth > 0) & (known > 0)
+    return float(np.abs(depth - known)[both].mean()) if both.any() else None
