@@ -132,7 +132,7 @@ def test_the_truth_of_a_scene_is_its_photo_at_the_photos_camera_alone(scene):
     subject = subject_of(scene)
     frame = scene.source().splits["train"][3]
     truth = whole(subject.truth(frame.camera, usual(subject, compare="truth"), GO_ON), (40, 40))
-    photo = next(p for f, _, p, _ in scene.views(scene.source(), "train") if f.name == frame.name)
+    photo = next(p for f, _, p, *_ in scene.views(scene.source(), "train") if f.name == frame.name)
     assert np.abs(truth - photo * 255).max() <= 1
     error = whole(subject.truth(frame.camera, usual(subject, compare="error"), GO_ON), (40, 40))
     assert error.any()
