@@ -91,7 +91,7 @@ def test_a_view_that_is_none_is_refused_in_one_line(change):
     "text",
     ["", "{", "[]", "null", "3", '"view"', "{}", '{"type": []}', b"\x00\x01", "[" * 30_000,
      '{"type": "view"}', '{"type": "set", "name": "a", "value": {"b": 1}}',
-     '{"type": "tiles", "id": 1, "want": [[1, 2]]}', '{"type": "do", "name": 1}',
+     '{"type": "tiles", "id": 1, "want": [[1, 2]], "moving": 0}', '{"type": "do", "name": 1}',
      '{"type": "film", "fps": 0, "w": 8, "h": 8, "count": 1}',
      '{"type": "shots", "start": 0, "shots": [[1]]}'],
 )  # fmt: skip

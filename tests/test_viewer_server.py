@@ -149,7 +149,7 @@ def test_who_says_nothing_is_sent_away(viewer):
 
 @pytest.mark.parametrize(
     "text", ["nonsense", '{"type": "view"}', '{"type": "set", "name": "x", "value": 1}',
-             '{"type": "do", "name": "reboot"}', b"\x00", '{"type": "tiles", "id": 1, "want": []}',
+             '{"type": "do", "name": "reboot"}', b"\x00", '{"type": "tiles", "id": 1, "want": [], "moving": 0}',
              "[" * 50_000, "x" * 70_000],
 )  # fmt: skip
 def test_garbage_ends_its_page_and_no_other(viewer, text):
@@ -257,7 +257,7 @@ def test_tiles_and_the_still_part_of_a_picture_are_those_of_render(run):
         about = page.message("welcome")
         assert about["flat"]
         assert about["size"] == [120, 90]
-        page.send("tiles", id=1, want=[[2, 1, 0], [0, 0, 0]])
+        page.send("tiles", id=1, want=[[2, 1, 0], [0, 0, 0]], moving=1)
         header, data = page.picture(FLAT_TILE)
         assert (header.scale, header.x, header.width, header.height) == (2.0, 1, 224, 256)
         tile = imagecodecs.jpeg8_decode(data).astype(int)
@@ -265,7 +265,7 @@ def test_tiles_and_the_still_part_of_a_picture_are_those_of_render(run):
         page.send("flat", id=2, size=[300, 225], crop=[-10, 20, 200, 200], still=1)
         result = page.still(210, 180)
         assert np.array_equal(result[:, 10:], run.render((300, 225), (0, 20, 200, 200)))
-        page.send("tiles", id=3, want=[[0, 5, 5]])
+        page.send("tiles", id=3, want=[[0, 5, 5]], moving=1)
         assert "no such tile" in page.message("error")["text"]
 
 

@@ -83,7 +83,7 @@ def test_a_viewer_that_looks_changes_nothing_of_the_field(tmp_path):
         page = Page(fit.viewer)
         page.message("welcome")
         for number in range(1, 20):
-            page.send("tiles", id=number, want=[[3, 0, 0]])
+            page.send("tiles", id=number, want=[[3, 0, 0]], moving=1)
             page.picture(FLAT_TILE)
     ours = dict(fit.run.field.named_parameters())
     for name, value in alone.field.named_parameters():

@@ -41,8 +41,8 @@ from fields_viewer.views import View, flat_box, tile_box
 
 CREDIT = 2  # frames under way
 STILL = 0.15  # seconds without a new view after which the hand rests
-_REFRESH = 0.5  # seconds between two pictures of a field that is trained, while nobody moves
-_REFRESH_SECONDS = 0.1  # that such a picture may take
+_REFRESH = 1.0  # seconds between two pictures of a field that is trained, while nobody moves
+_REFRESH_SECONDS = 0.2  # that such a picture may take
 _BAND = 128  # rows of a part of a flat still picture
 _TILE_QUALITY = 90
 
@@ -116,6 +116,8 @@ class Client:
                 self._moved(stills_only=True)
             elif kind == "tiles":
                 self._wanted = (message["id"], [list(map(int, t)) for t in message["want"]])
+                if message["moving"]:
+                    self.hub.turns.moves()
             elif kind == "shown":
                 self._under_way = max(self._under_way - 1, 0)
             elif kind == "set":
@@ -299,7 +301,6 @@ class Client:
             "kind": FLAT_TILE, "id": number, "x": column, "y": row, "scale": float(level),
             "whole_width": TILE, "whole_height": TILE, "step": self.hub.step,
         }  # fmt: skip
-        self.hub.turns.moves()
 
         def one(draw: Any, drawn: int) -> None:
             with self.hub.turns.draw():

@@ -151,7 +151,8 @@ MESSAGES: dict[str, dict[str, Any]] = {
     },
     # Of a flat picture: its size in pixels as it is shown, and the part of it that is seen.
     "flat": {"id": _ID, "size": _numbers(2, 1e9), "crop": _numbers(4, 1e9), "still": _whole(0, 1)},
-    "tiles": {"id": _ID, "want": _list(_TILE, MOST_TILES)},
+    # Those that are missing; whether they are since the hand moves.
+    "tiles": {"id": _ID, "want": _list(_TILE, MOST_TILES), "moving": _whole(0, 1)},
     "shown": {"id": _ID},
     "set": {"name": _text(32), "value": _value},
     "do": {"name": _text(32)},

@@ -5,7 +5,7 @@ import { clamp } from "./vec.js";
 import { TRUTH } from "./stream.js";
 
 const SIDE = 256, KEPT = 600, LOWEST = -12, HIGHEST = 8, ASKED = 48;
-const REST = 150, AGAIN = 500; // milliseconds
+const REST = 150, AGAIN = 1000; // milliseconds
 
 export class Flat {
   constructor(app, about) {
@@ -48,7 +48,7 @@ export class Flat {
       this.app.clearTruth();
     }
     if (!this.parts) this._draw(now);
-    this._ask();
+    this._ask(now);
     const rested = now - this.moved > REST;
     if (rested && this.still === null && !this.app.isTraining()) this._askForStill();
   }
@@ -126,14 +126,16 @@ export class Flat {
     }
   }
 
-  _ask() {
+  _ask(now) {
     const layers = this.app.compares() ? [0, 1] : [0];
     const old = (tile) => layers.some((layer) => this._tile(layer, tile)?.epoch !== this.epoch);
     const level = this.level();
     const wanted = this._visible(level).filter(old);
     if (!wanted.length && !this.app.isTraining()) { // what may be seen next
       wanted.push(...this._visible(level, 1).filter(old));
-      if (level > LOWEST) wanted.push(...this._visible(level - 1, 0).filter(old));
+      // A level's tiles come too late where they are asked for when it is reached.
+      if (level < HIGHEST) wanted.push(...this._visible(level + 1).filter(old));
+      if (level > LOWEST) wanted.push(...this._visible(level - 1).filter(old));
     }
     const want = wanted.slice(0, ASKED);
     const asked = JSON.stringify([this.epoch, want]);
@@ -146,7 +148,8 @@ export class Flat {
     this.askedFor = keys;
     this.askedEpoch = this.epoch;
     this.number += 1;
-    this.app.stream.send("tiles", { id: this.number, want });
+    const moving = now - this.moved < REST ? 1 : 0;
+    this.app.stream.send("tiles", { id: this.number, want, moving });
   }
 
   _askForStill() {
@@ -193,7 +196,6 @@ export class Flat {
     this.still = null;
     this.parts = 0;
     this.exact = false;
-    this.moved = performance.now();
   }
 
   trained(now) {

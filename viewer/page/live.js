@@ -348,7 +348,7 @@ class App {
     by("figures").textContent = rate > 1 && !exact ? `${rate} frames/s${moving}` : size;
     if (!last) return;
     this.panel.figures([
-      ["Fresh frames in the last second", rate], ["Picture", size],
+      ["Fresh in a second", rate], ["Picture", size],
       ["Last frame", last.width ? `${last.width} × ${last.height}` : "tiles"],
       ["Scale", last.scale.toFixed(2)], ["Drawn in", `${(last.drawUs / 1000).toFixed(1)} ms`],
       ["Encoded in", `${(last.encodeUs / 1000).toFixed(1)} ms`],
