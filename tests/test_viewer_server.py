@@ -149,8 +149,8 @@ def test_who_says_nothing_is_sent_away(viewer):
 
 @pytest.mark.parametrize(
     "text", ["nonsense", '{"type": "view"}', '{"type": "set", "name": "x", "value": 1}',
-             '{"type": "do", "name": "reboot"}', b"\x00", '{"type": "tiles", "id": 1, "want": [], "moving": 0}',
-             "[" * 50_000, "x" * 70_000],
+             '{"type": "do", "name": "reboot"}', b"\x00",
+             '{"type": "tiles", "id": 1, "want": [], "moving": 0}', "[" * 50_000, "x" * 70_000],
 )  # fmt: skip
 def test_garbage_ends_its_page_and_no_other(viewer, text):
     good, bad = Page(viewer), Page(viewer)

@@ -89,9 +89,10 @@ class Client:
             self._gone.fill_(1)
             self._news.notify_all()
 
-    def join(self) -> None:
+    def join(self, seconds: float) -> None:
+        """Wait for its thread, so long at the most."""
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(seconds)
 
     def tell(self, **message: Any) -> None:
         self._send(json.dumps(message))

@@ -63,10 +63,6 @@ class Films:
     def stop(self) -> None:
         self._cancel.fill_(1)
 
-    def join(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
-
     def _draw(
         self,
         shots: list[list[float]],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import errno
 import http
 import json
 import threading
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -102,8 +104,12 @@ class Server:
             telling = asyncio.create_task(self._tell_of_training())
             await self._done.wait()
             telling.cancel()
-            for client in list(self._clients):
+            await asyncio.gather(telling, return_exceptions=True)
+            clients = list(self._clients)
+            for client in clients:
                 client.close()
+        for client in clients:  # whose threads may still send
+            await asyncio.to_thread(client.join, 1.0)
 
     async def _listen(self) -> SocketServer:
         def listen(port: int) -> Any:
@@ -191,10 +197,7 @@ class Server:
                 self._telling.add(task)
                 task.add_done_callback(self._telling.discard)
                 return
-            try:
-                asyncio.run_coroutine_threadsafe(socket.send(data), loop).result()
-            except (ConnectionClosed, RuntimeError):
-                raise ConnectionError("the page is gone") from None
+            self._wait_for(socket.send(data))
 
         client = Client(self.hub, send)
         films = Films(self.hub, send, client.tell)
@@ -214,6 +217,22 @@ class Server:
             films.stop()
             client.close()
             self._clients.discard(client)
+
+    def _wait_for(self, sending: Coroutine[Any, Any, None]) -> None:
+        """Until it is sent; for threads, which may outlive the server."""
+        try:
+            future = asyncio.run_coroutine_threadsafe(sending, self._loop)
+        except RuntimeError:  # the loop has ended
+            sending.close()
+            raise ConnectionError("the viewer has ended") from None
+        while True:
+            try:
+                return future.result(timeout=1.0)
+            except (ConnectionClosed, concurrent.futures.CancelledError):
+                raise ConnectionError("the page is gone") from None
+            except concurrent.futures.TimeoutError:
+                if not self._thread.is_alive():
+                    raise ConnectionError("the viewer has ended") from None
 
     def _hear(self, client: Client, films: Films, message: dict[str, Any]) -> None:
         if message["type"] == "shots":
