@@ -37,6 +37,7 @@ class Tracer:
         leaps: points -> lengths [N] around them that are free; where they are longer than the
             shortest step, the field is not asked.
         most: steps after which a ray that goes along a surface is given up.
+        box: [2, 3], corners within which there may be a surface; by default those of the cube.
     """
 
     values: Values
@@ -46,10 +47,11 @@ class Tracer:
     back: float = 0.0
     leaps: Values | None = None
     most: int = MOST_STEPS
+    box: Tensor | None = None
 
     def hits(self, origins: Tensor, directions: Tensor, cancel: Tensor | None = None) -> Tensor:
         """Distances [N] at which rays meet the surface; infinite where they do not."""
-        start, end = _box(origins, directions)
+        start, end = _box(origins, directions, self.box)
         found = torch.full_like(start, float("inf"))
         active = (start < end).nonzero()[:, 0]
         t = start[active]
@@ -106,10 +108,11 @@ class Tracer:
         return torch.nn.functional.normalize(torch.stack(slopes, 1), dim=1)
 
 
-def _box(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Where rays enter and leave the unit cube."""
+def _box(origins: Tensor, directions: Tensor, box: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Where rays enter and leave a box, or the unit cube."""
+    low, high = (0.0, 1.0) if box is None else box
     inverse = 1 / torch.where(directions.abs() < 1e-12, 1e-12, directions)
-    a, b = (0 - origins) * inverse, (1 - origins) * inverse
+    a, b = (low - origins) * inverse, (high - origins) * inverse
     start = torch.minimum(a, b).amax(1).clamp(min=0)
     return start, torch.maximum(a, b).amin(1)
 

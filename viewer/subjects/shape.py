@@ -28,7 +28,7 @@ from fields_viewer.subjects.subject import (
 )
 
 _SMOOTH = 2  # rays along an axis of a pixel of a still picture, as `fields render` has it
-_MOST_STEPS = 64  # along a ray of a frame in motion
+_MOST_STEPS = 32  # along a ray of a frame in motion
 _PART = 256  # pixels along a side of a part
 
 
@@ -64,7 +64,7 @@ class ShapeSubject(Solid):
         return np.stack([self.run.low, self.run.high])
 
     def draw(self, camera: Camera, settings: Settings, cancel: Tensor) -> tuple[np.ndarray, int]:
-        tracer = self._coarse(self._tracer(settings), camera)
+        tracer = self._coarse(self._tracer(settings), camera, settings)
         return self._drawn(tracer, camera, settings, 1, cancel), FIELD
 
     def parts(
@@ -132,7 +132,7 @@ class ShapeSubject(Solid):
             tracer = dataclasses.replace(tracer, values=lambda points: values(points) - level)
         return self._cropped(tracer, settings)
 
-    def _coarse(self, tracer: tracing.Tracer, camera: Camera) -> tracing.Tracer:
+    def _coarse(self, tracer: tracing.Tracer, camera: Camera, settings: Settings) -> tracing.Tracer:
         """As exact as the pixels of a small frame ask for, which takes a quarter of the steps."""
         centre, radius = self.run.ball
         away = max(float(np.linalg.norm(camera.position - centre)) - radius, radius / 4)
@@ -141,10 +141,19 @@ class ShapeSubject(Solid):
             return dataclasses.replace(tracer, least=max(tracer.least, pixel / 2))
         return dataclasses.replace(
             tracer,
-            near=max(tracer.near, pixel / 8),
-            least=max(tracer.least, pixel / 2),
+            near=max(tracer.near, pixel / 4),
+            least=max(tracer.least, pixel),
             most=_MOST_STEPS,
+            box=self._box(settings),
         )
+
+    def _box(self, settings: Settings) -> Tensor:
+        """[2, 3] around the surface, which many rays of a picture do not even meet."""
+        corners = torch.from_numpy(self.run.space.to_unit(self.box())).float()
+        margin = 0.01 + max(float(settings.get("level") or 0.0), 0.0) * self.run.space.scale
+        corners[0] -= margin
+        corners[1] += margin
+        return corners.clamp(0, 1).to(device_of(self.run.field))
 
     def _cropped(self, tracer: tracing.Tracer, settings: Settings) -> tracing.Tracer:
         """Of what lies in the crop box: the larger of two distances is that of both."""
