@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import errno
 import http
@@ -57,7 +58,7 @@ class Server:
         self.hub, self.guard, self.port = hub, guard, port
         self._files = page_files()
         self._clients: set[Client] = set()
-        self._telling: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Task[Any]] = set()
         self._strangers = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -187,14 +188,12 @@ class Server:
 
         def send(data: str | bytes) -> None:
             if threading.current_thread() is self._thread:
-                task = loop.create_task(_quietly(socket.send(data)))
+                task = loop.create_task(_sent(socket, data))
                 self._telling.add(task)
                 task.add_done_callback(self._telling.discard)
                 return
-            try:
-                asyncio.run_coroutine_threadsafe(socket.send(data), loop).result()
-            except (ConnectionClosed, RuntimeError):
-                raise ConnectionError("the page is gone") from None
+            if not _sent_from_elsewhere(socket, data, loop):
+                raise ConnectionError("the page is gone")
 
         client = Client(self.hub, send)
         films = Films(self.hub, send, client.tell)
@@ -249,9 +248,34 @@ class Server:
                         client.post(state)
 
 
-async def _quietly(sending: Any) -> None:
-    with contextlib.suppress(ConnectionClosed):
-        await sending
+async def _sent(socket: ServerConnection, data: str | bytes) -> bool:
+    """Whether it could be. The message is made here: a task may end before it has begun."""
+    try:
+        await socket.send(data)
+    except ConnectionClosed:
+        return False
+    return True
+
+
+def _sent_from_elsewhere(
+    socket: ServerConnection, data: str | bytes, loop: asyncio.AbstractEventLoop
+) -> bool:
+    """As `_sent`, from another thread; False as well where the loop ends meanwhile."""
+    sending = _sent(socket, data)
+    try:
+        future = asyncio.run_coroutine_threadsafe(sending, loop)
+    except RuntimeError:  # the loop is closed
+        sending.close()
+        return False
+    while True:
+        try:
+            return future.result(timeout=0.5)
+        except concurrent.futures.TimeoutError:
+            if loop.is_closed():
+                sending.close()
+                return False
+        except concurrent.futures.CancelledError:
+            return False
 
 
 def _response(status: http.HTTPStatus, kind: str, body: bytes, policy: str) -> Response:
