@@ -59,7 +59,7 @@ class Server:
         self.hub, self.guard, self.port = hub, guard, port
         self._files = page_files()
         self._clients: set[Client] = set()
-        self._telling: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Task[Any]] = set()
         self._strangers = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -193,7 +193,7 @@ class Server:
 
         def send(data: str | bytes) -> None:
             if threading.current_thread() is self._thread:
-                task = loop.create_task(_quietly(socket.send(data)))
+                task = loop.create_task(_sent(socket, data))
                 self._telling.add(task)
                 task.add_done_callback(self._telling.discard)
                 return
@@ -268,9 +268,13 @@ class Server:
                         client.post(state)
 
 
-async def _quietly(sending: Any) -> None:
-    with contextlib.suppress(ConnectionClosed):
-        await sending
+async def _sent(socket: ServerConnection, data: str | bytes) -> bool:
+    """Whether it could be. The message is made here: a task may end before it has begun."""
+    try:
+        await socket.send(data)
+    except ConnectionClosed:
+        return False
+    return True
 
 
 def _response(status: http.HTTPStatus, kind: str, body: bytes, policy: str) -> Response:
