@@ -164,6 +164,8 @@ class Client:
         except Exception as error:
             text = f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]
             traceback.print_exc(file=sys.stderr)
+            if self._sending is not None:  # what was drawn before is not told after it
+                self._sending.result()
             self.tell(type="error", text=text)
 
     def _next(self) -> Callable[[], None] | None:

@@ -197,7 +197,7 @@ class Server:
                 self._telling.add(task)
                 task.add_done_callback(self._telling.discard)
                 return
-            self._wait_for(socket.send(data))
+            self._wait_for(_sent(socket, data))
 
         client = Client(self.hub, send)
         films = Films(self.hub, send, client.tell)
@@ -218,21 +218,25 @@ class Server:
             client.close()
             self._clients.discard(client)
 
-    def _wait_for(self, sending: Coroutine[Any, Any, None]) -> None:
+    def _wait_for(self, sending: Coroutine[Any, Any, bool]) -> None:
         """Until it is sent; for threads, which may outlive the server."""
         try:
             future = asyncio.run_coroutine_threadsafe(sending, self._loop)
         except RuntimeError:  # the loop has ended
             sending.close()
             raise ConnectionError("the viewer has ended") from None
-        while True:
+        is_sent = None
+        while is_sent is None:
             try:
-                return future.result(timeout=1.0)
-            except (ConnectionClosed, concurrent.futures.CancelledError):
-                raise ConnectionError("the page is gone") from None
+                is_sent = future.result(timeout=1.0)
+            except concurrent.futures.CancelledError:
+                is_sent = False
             except concurrent.futures.TimeoutError:
-                if not self._thread.is_alive():
-                    raise ConnectionError("the viewer has ended") from None
+                if not self._thread.is_alive():  # it ended before the message was begun
+                    sending.close()
+                    is_sent = False
+        if not is_sent:
+            raise ConnectionError("the page is gone")
 
     def _hear(self, client: Client, films: Films, message: dict[str, Any]) -> None:
         if message["type"] == "shots":

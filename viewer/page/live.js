@@ -61,7 +61,7 @@ class App {
 
   _told(message) {
     if (message.type === "welcome") this._welcome(message);
-    else if (message.type === "error") this.say(message.text, true);
+    else if (message.type === "error") { this.say(message.text, true); this.unseen = true; }
     else if (message.type === "note") this.say(message.text);
     else if (message.type === "film") this.panel.filmStands(message);
     else if (message.type === "training") this._trains(message);
@@ -101,7 +101,8 @@ class App {
     else if (header.kind === PART) this.subject.part(header, picture);
     else if (header.kind === TILE) this.subject.tile(header, picture);
     else if (header.kind === FILM) save("film.mp4", picture), this.lastFilm = picture;
-    if (header.kind !== FILM && this.failed) { this.failed = false; this.say(""); }
+    // A picture that comes after one that failed says that all is well again.
+    if (header.kind !== FILM && this.unseen) { this.unseen = false; this.say(""); }
   }
 
   _closed({ code, reason }) {
