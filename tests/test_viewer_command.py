@@ -32,7 +32,7 @@ def started(*arguments):
         [*command, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     said = []
-    for line in process.stdout:
+    for line in process.stdout or ():
         said.append(line.strip())
         if line.startswith("http://"):
             return process, Addressed(line.strip())
