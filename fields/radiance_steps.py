@@ -101,7 +101,7 @@ class FusedRayStep(_RayStep):
             samples=training.batch,
             lr_table=factor * training.table_rate,
             lr_params=factor * training.rate,
-            times=None if rays.times is None else field.time_scale * rays.times,
+            times=field.scaled(rays.times),
             min_weight=self._least_weight(step),
             loss=self.loss,
             seed=seed,

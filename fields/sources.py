@@ -13,7 +13,7 @@ from fields.pictures.downscale import downscale
 from fields.pictures.naming import shown
 from fields.pictures.picture import DTYPES
 from fields.request import Request
-from fields.scenes import Scene, find_scene, read_scene
+from fields.scenes import Scene, is_meant, read_scene
 from fields.shapes import Shape, Volume, find_kind, read_shape, read_volume
 from fields.shapes.formats import AS_WELL
 from fields.signals.picture import PictureSignal
@@ -31,7 +31,7 @@ def kind_of(source: Source) -> str:
     """scene, or picture for whatever else there is: what of a request has to be known before the
     source is read."""
     if isinstance(source, (str, os.PathLike)):
-        return "scene" if find_scene(source) else "picture"
+        return "scene" if is_meant(source) else "picture"
     return "scene" if isinstance(source, Scene) else "picture"
 
 

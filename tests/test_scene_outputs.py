@@ -174,8 +174,8 @@ def test_scores_of_a_split_and_of_each_view(run, command):
 def test_depths_are_compared_where_the_scene_has_them(run, command, tmp_path):
     scene = run.source()
     errors = []
-    for frame, _, _, _, depth in run.views(scene):
-        known = read_depth(frame)
+    for frame, traced, _, _ in run.views(scene):
+        depth, known = run.values(frame.camera, traced, "depth"), read_depth(frame)
         assert known is not None
         both = (depth > 0) & (known > 0)
         errors.append(np.abs(depth - known)[both].mean())

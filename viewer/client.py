@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from fields.errors import Cancelled
+from fields.errors import Cancelled, FieldsError
 from fields_viewer import encode, pacing
-from fields_viewer.hub import MOTION, Hub
+from fields_viewer.hub import Hub
 from fields_viewer.pacing import Frame, Pace
 from fields_viewer.protocol import (
     FIELD,
@@ -263,7 +263,7 @@ class Client:
         """There may be nothing to compare with; why, is no error."""
         try:
             job()
-        except ValueError as reason:
+        except FieldsError as reason:
             self.tell(type="note", text=str(reason))
 
     def _parts(
@@ -273,27 +273,26 @@ class Client:
         cancel: torch.Tensor,
     ) -> None:
         """Send parts as they come; the last one says so."""
-        before: tuple[int, int, np.ndarray, float] | None = None
-        while True:
-            with self.hub.turns.draw():
-                begun = time.perf_counter()
-                part = next(parts, None)
-                seconds = time.perf_counter() - begun
+
+        def send(part: tuple[int, int, np.ndarray], seconds: float, flags: int = 0) -> None:
+            x, y, pixels = part
+            height, width = pixels.shape[:2]
+            self._hand_over(
+                pixels,
+                {**header, "x": x, "y": y, "width": width, "height": height, "flags": flags,
+                 "draw_us": round(1e6 * seconds)},
+                lossless=True,
+            )  # fmt: skip
+
+        before: tuple[tuple[int, int, np.ndarray], float] | None = None
+        for drawn in self.hub.turns.each(parts):
             if cancel.item():
                 return
             if before is not None:
-                x, y, pixels, took = before
-                height, width = pixels.shape[:2]
-                flags = LAST if part is None else 0
-                self._hand_over(
-                    pixels,
-                    {**header, "x": x, "y": y, "width": width, "height": height, "flags": flags,
-                     "draw_us": round(1e6 * took)},
-                    lossless=True,
-                )  # fmt: skip
-            if part is None:
-                return
-            before = (*part, seconds)
+                send(*before)
+            before = drawn
+        if before is not None and not cancel.item():
+            send(*before, LAST)
 
     def _tile(self, number: int, tile: list[int]) -> None:
         subject, settings = self.hub.subject, self.settings
@@ -354,7 +353,7 @@ class Client:
         pictures are in memory."""
         if self._sending is not None:
             self._sending.result()
-        quality = quality or int(self.settings[MOTION[0].name])
+        quality = quality or int(self.settings["quality"])
         self._sending = self._encoder.submit(
             self._encoded, pixels, header, lossless, seconds, quality
         )

@@ -104,14 +104,8 @@ class Films:
             camera = View(i, matrix, shot[12], *size).camera(*size)
             now = {**settings, "time": shot[13]} if shot[13] >= 0 else settings
             picture = np.zeros((size[1], size[0], 3), np.uint8)
-            parts = subject.parts(camera, now, cancel)
-            while True:
-                with self.hub.turns.draw():
-                    part = next(parts, None)
+            for (x, y, pixels), _ in self.hub.turns.each(subject.parts(camera, now, cancel)):
                 if cancel.item():
                     raise Cancelled("cancelled")
-                if part is None:
-                    break
-                x, y, pixels = part
                 picture[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
             yield picture

@@ -18,7 +18,6 @@ MOTION = [
     Setting("quality", "JPEG quality in motion", QUALITY, low=20, high=95, step=1),
     Setting("lossless", "Without loss in motion", False),
 ]
-_SHARE = Setting("share", "Share of training in motion", 0.2, low=0.0, high=1.0)
 
 
 class Hub:
@@ -44,7 +43,8 @@ class Hub:
     def settings(self) -> list[Setting]:
         own = self.subject.settings()
         motion = MOTION if isinstance(self.subject, Solid) else []
-        return [*own, *motion, *([_SHARE] if self.training else [])]
+        share = Setting("share", "Share of training in motion", self.turns.share)
+        return [*own, *motion, *([share] if self.training else [])]
 
     def first_settings(self) -> dict[str, Any]:
         usual = {setting.name: setting.value for setting in MOTION}

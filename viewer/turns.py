@@ -6,6 +6,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+Part = TypeVar("Part")
 
 SHARE = 0.2  # of the time goes to training while a camera moves, unless somebody says otherwise
 STILL_SHARE = 0.8  # while none moves and pictures become finer
@@ -51,6 +54,17 @@ class Turns:
         finally:
             self.drawn += time.perf_counter() - begun
             self._give_back()
+
+    def each(self, parts: Iterator[Part]) -> Iterator[tuple[Part, float]]:
+        """The parts of a picture, each drawn in its turn, with its seconds."""
+        while True:
+            with self.draw():
+                begun = time.perf_counter()
+                part = next(parts, None)
+                seconds = time.perf_counter() - begun
+            if part is None:
+                return
+            yield part, seconds
 
     @contextmanager
     def train(self) -> Iterator[None]:

@@ -225,10 +225,11 @@ def _ball(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
 
 def _weights(optical: Tensor, of: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     """Weights [N] of samples of optical depths [N], and what is left behind rays [R]."""
-    total = torch.cat([optical.new_zeros(1), optical.cumsum(0)])
+    # In float64: the sum over all rays leaves float32 no digits for a single one.
+    total = F.pad(optical.double().cumsum(0), (1, 0))
     start = total[offsets]
-    before = torch.exp(start[of] - total[:-1])
-    return before * -torch.expm1(-optical), torch.exp(start[:-1] - start[1:])
+    before = torch.exp(start[of] - total[:-1]).float()
+    return before * -torch.expm1(-optical), torch.exp(start[:-1] - start[1:]).float()
 
 
 def _layers(inputs: int, params: Tensor, spec: ops.MlpSpec) -> nn.ParameterList:

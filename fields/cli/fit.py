@@ -29,16 +29,14 @@ def asked(arguments: Sequence[str]) -> tuple[Request, str, bool]:
     result is wanted as JSON."""
     request, source, as_json = _request(arguments)
     from fields.pictures import find_source, probe
+    from fields.scenes import require_scene
     from fields.shapes import find_kind
     from fields.shapes.formats import AS_WELL
 
     # Before a second goes into importing torch.
-    if os.path.isdir(source) and request.kind != "scene":
-        raise FieldsError(
-            f"{source} is a folder without cameras; a scene has transforms_train.json,"
-            " transforms.json or sparse/0, anything else is one file"
-        )
-    if request.kind != "scene" and find_kind(source) is None:
+    if request.kind == "scene":
+        require_scene(source)
+    elif find_kind(source) is None:
         probe(find_source(source), others=AS_WELL)
         if request.signal_options:
             name = flag(next(iter(request.signal_options)))
@@ -71,7 +69,7 @@ def _request(arguments: Sequence[str]) -> tuple[Request, str, bool]:
 
 def _kind(arguments: Sequence[str]) -> str:
     """Of the source: scene, or picture for whatever else there is."""
-    from fields.scenes import find_scene
+    from fields.scenes import is_meant
 
     asked = [a for a in arguments if a not in ("-h", "--help")]
     try:
@@ -80,7 +78,7 @@ def _kind(arguments: Sequence[str]) -> str:
         parsed, _ = _parser(catalogue.find(model, "scene"), "scene").parse_known_args(asked)
     except FieldsError:  # the parser of pictures says what is wrong
         return "picture"
-    return "scene" if parsed.source == DEMO or find_scene(parsed.source) else "picture"
+    return "scene" if parsed.source == DEMO or is_meant(parsed.source) else "picture"
 
 
 def _source_options(kind: str) -> type[SceneOptions] | type[ShapeOptions]:

@@ -46,7 +46,7 @@ def split(run: SceneRun, parsed: argparse.Namespace, folder: Path) -> None:
     """Every view of a split as NAME.png and, in colour, NAME-beside.png: photo, field, error."""
     from fields.pictures import write_picture
     from fields.pictures.naming import shown
-    from fields.runs.scene_pictures import as_bytes, error_picture, side_by_side
+    from fields.runs.scene_pictures import as_bytes, error_picture, picture_of, side_by_side
 
     if folder.is_file():
         raise FieldsError(f"{shown(folder)} is a file; --split writes a folder")
@@ -57,17 +57,15 @@ def split(run: SceneRun, parsed: argparse.Namespace, folder: Path) -> None:
     views = run.views(source, parsed.split)
     names = file_names([frame.name for frame in source.splits.get(parsed.split, ())])
     told = Told(len(names))
-    for name, (frame, drawn, photo, mask, _) in zip(names, views, strict=False):
+    for name, (frame, traced, photo, mask) in zip(names, views, strict=False):
         folder.mkdir(parents=True, exist_ok=True)
+        values = run.values(frame.camera, traced, shading)
+        write_picture(folder / f"{name}.png", picture_of(values, shading))
         if shading == "colour":
-            parts = [photo, drawn, error_picture(drawn, photo, mask)]
-            write_picture(folder / f"{name}.png", as_bytes(drawn))
+            parts = [photo, values, error_picture(values, photo, mask)]
             write_picture(
                 folder / f"{name}-beside.png", side_by_side([as_bytes(part) for part in parts])
             )
-        else:
-            pixels = run.render(camera=frame.camera, shading=shading, time=frame.time)
-            write_picture(folder / f"{name}.png", pixels)
         told.one()
     told.close()
     also = "" if shading != "colour" else ", each also beside its photo and its error"

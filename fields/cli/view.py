@@ -17,13 +17,14 @@ def main(arguments: Sequence[str], started: float) -> None:
     if not arguments or "-h" in arguments or "--help" in arguments:
         parser.parse(arguments)
     parsed, others = parser.parse_known_args(arguments)
-    port = 7007 if parsed.port is None else parsed.port
-    if not 0 <= port < 65536:
-        raise FieldsError(f"--port must be from 0 to 65,535, got {port}")
+    if not 0 <= (parsed.port or 0) < 65536:
+        raise FieldsError(f"--port must be from 0 to 65,535, got {parsed.port}")
     if not 0 <= parsed.share <= 1:
         raise FieldsError(f"--share must be from 0 to 1, got {parsed.share:g}")
-    options = {"port": port, "host": parsed.host, "origins": parsed.allow_origin}
-    if _is_run(parsed.thing):
+    options = {"host": parsed.host, "origins": parsed.allow_origin}
+    if parsed.port is not None:
+        options["port"] = parsed.port
+    if is_stored(parsed.thing):
         if others:
             raise FieldsError(parser.unknown(others))
         _view(parsed.thing, options, parsed.no_open)
@@ -32,6 +33,8 @@ def main(arguments: Sequence[str], started: float) -> None:
 
 
 def _parser() -> Parser:
+    from fields_viewer.turns import SHARE
+
     parser = Parser("view", "Show a field in the browser; a source is fitted in view.")
     add = parser.add_argument
     add(
@@ -46,13 +49,14 @@ def _parser() -> Parser:
     )  # fmt: skip
     add("--no-open", action="store_true", help="do not open the browser")
     add(
-        "--share", type=number, default=0.2, metavar="X",
-        help="of the time that goes to training while a camera moves, from 0 to 1 (0.2)",
+        "--share", type=number, default=SHARE, metavar="X",
+        help=f"of the time that goes to training while a camera moves, from 0 to 1 ({SHARE})",
     )  # fmt: skip
     return parser
 
 
-def _is_run(thing: str) -> bool:
+def is_stored(thing: str) -> bool:
+    """A run folder or a file of weights is named, and no source."""
     from fields import folder
 
     path = Path(thing)

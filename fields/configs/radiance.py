@@ -85,9 +85,13 @@ class RadianceConfig(MarchedConfig):
         return max(fitting, key=lambda config: config.parameters)
 
     @property
+    def _resolutions(self) -> list[int]:
+        return grid_levels.resolutions(self.num_levels, self.base_resolution, self.growth)
+
+    @property
     def finest(self) -> int:
         """Cells of the last grid along an axis."""
-        return grid_levels.resolutions(self.num_levels, self.base_resolution, self.growth)[-1]
+        return self._resolutions[-1]
 
     @property
     def features(self) -> int:
@@ -103,8 +107,7 @@ class RadianceConfig(MarchedConfig):
 
     @property
     def parameters(self) -> int:
-        resolutions = grid_levels.resolutions(self.num_levels, self.base_resolution, self.growth)
-        rows = sum(grid_levels.rows(r, self.dim, self.log2_table_size) for r in resolutions)
+        rows = sum(grid_levels.rows(r, self.dim, self.log2_table_size) for r in self._resolutions)
         return rows * self.features_per_level + self._layers
 
     @property

@@ -48,9 +48,12 @@ class Radiance(nn.Module):
         """coords [..., 3], with times [...] as the fourth axis where the field has one."""
         if (times is not None) != (self.dim == 4):
             raise ValueError(f"a field of {self.dim} coordinates takes times if they are 4")
-        if times is None:
-            return coords
-        return torch.cat([coords, self.time_scale * times[..., None].to(coords)], -1)
+        scaled = self.scaled(times)
+        return coords if scaled is None else torch.cat([coords, scaled[..., None].to(coords)], -1)
+
+    def scaled(self, times: Tensor | None) -> Tensor | None:
+        """Times as the fourth coordinate of the field."""
+        return None if times is None else self.time_scale * times
 
     def density(self, coords: Tensor, times: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """coords [..., 3] in [0, 1] and, of a scene that moves, times [...] in [0, 1] -> density
@@ -189,7 +192,7 @@ class RadianceField(Radiance):
                 self.density_params,
                 self.colour_params,
                 self.spec,
-                times=None if times is None else self.time_scale * times,
+                times=self.scaled(times),
                 width=width,
                 cancel=cancel,
             )

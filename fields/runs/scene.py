@@ -25,7 +25,6 @@ from fields.runs.scene_pictures import (
     SEEN,
     Span,
     as_bytes,
-    depth_picture,
     normals_of,
     picture_of,
     side_by_side,
@@ -45,17 +44,17 @@ RESOLUTION = 256  # cells along an axis of the cube, of meshes
 _SIDE = 800  # the longest of a picture, unless the caller says otherwise
 _LOOKS, _LOOK_SIDE = 6, 80  # pictures that tell the depths of a path, and their longest side
 Size = tuple[int, int]
+Traced = tuple[np.ndarray, np.ndarray, np.ndarray]  # colours, opacity, distance
 
 
 class SeenView(NamedTuple):
-    """A frame and what a field shows of it: both [H, W, 3] floats in [0, 1]; the mask [H, W] of the
-    pixels that count, or None; and the depth [H, W] as in `SceneRun.numbers`."""
+    """A frame, what `SceneRun.trace` found of it, its photo [H, W, 3] in [0, 1], and the mask
+    [H, W] of the pixels that count, or None."""
 
     frame: Frame
-    drawn: np.ndarray
+    traced: Traced
     photo: np.ndarray
     mask: np.ndarray | None
-    depth: np.ndarray
 
 
 class SceneRun(Run):
@@ -113,7 +112,7 @@ class SceneRun(Run):
 
     def trace(
         self, camera: Camera, time: float | None = None, cancel: Tensor | None = None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> Traced:
         """What a camera sees: colours [H, W, 3] without what is behind, opacity [H, W], and the
         mean distance [H, W] of what is seen, in units of the source; 0 where nothing is.
 
@@ -167,7 +166,7 @@ class SceneRun(Run):
     def values(
         self,
         camera: Camera,
-        traced: tuple[np.ndarray, np.ndarray, np.ndarray],
+        traced: Traced,
         shading: str = "colour",
         background: Colour | None = None,
     ) -> np.ndarray:
@@ -252,13 +251,7 @@ class SceneRun(Run):
         images = load_images(scene, split)
         for i, frame in enumerate(frames):
             traced = self.trace(frame.camera, frame.time)
-            yield SeenView(
-                frame,
-                self.values(frame.camera, traced),
-                over(images.image(i), self.background),
-                images.mask(i),
-                self.values(frame.camera, traced, "depth"),
-            )
+            yield SeenView(frame, traced, over(images.image(i), self.background), images.mask(i))
 
     def scores(
         self,
@@ -271,7 +264,8 @@ class SceneRun(Run):
         Where frames have depths `depth_error`, see view_score.depth_error."""
         perceptual = lpips_here()
         found: dict[str, list[float]] = {}
-        for frame, drawn, photo, mask, depth in self.views(scene, split):
+        for frame, traced, photo, mask in self.views(scene, split):
+            drawn = self.values(frame.camera, traced)
             figures = {"psnr": round(view_psnr(drawn, photo, mask), 4)}
             ssim = view_ssim(drawn, photo) if mask is None else None
             if ssim is not None:
@@ -279,9 +273,10 @@ class SceneRun(Run):
             if perceptual is not None and mask is None:
                 figures["lpips"] = round(perceptual(drawn, photo), 5)
             known = read_depth(frame, scene.downscale)
-            error = None if known is None else depth_error(depth, known)
-            if error is not None:
-                figures["depth_error"] = round(error, 5)
+            if known is not None:
+                error = depth_error(self.values(frame.camera, traced, "depth"), known)
+                if error is not None:
+                    figures["depth_error"] = round(error, 5)
             for name, value in figures.items():
                 found.setdefault(name, []).append(value)
             if each is not None:
@@ -300,10 +295,10 @@ class SceneRun(Run):
 
     def finish(self, signal: SceneSignal, place: folder.RunFolder) -> dict[str, Any]:
         scene = signal.source
-        _, drawn, photo, _, depth = next(self.views(scene))
+        frame, traced, photo, _ = next(self.views(scene))
+        drawn = (picture_of(self.values(frame.camera, traced, s), s) for s in ("colour", "depth"))
         with place.replacing(folder.PREVIEW) as file:
-            parts = [as_bytes(part) for part in (photo, drawn, depth_picture(depth))]
-            file.write(png.encode(side_by_side(parts), None))
+            file.write(png.encode(side_by_side([as_bytes(photo), *drawn]), None))
         return self.scores(scene)
 
     @property

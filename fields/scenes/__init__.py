@@ -4,7 +4,16 @@
 """
 
 from fields.scenes.images import Images, load_images
-from fields.scenes.read import find_scene, read_scene
+from fields.scenes.read import find_scene, is_meant, read_scene, require_scene
 from fields.scenes.scene import Frame, Scene
 
-__all__ = ["Frame", "Images", "Scene", "find_scene", "load_images", "read_scene"]
+__all__ = [
+    "Frame",
+    "Images",
+    "Scene",
+    "find_scene",
+    "is_meant",
+    "load_images",
+    "read_scene",
+    "require_scene",
+]

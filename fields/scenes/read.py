@@ -34,27 +34,40 @@ def read_scene(path, *, downscale: int = 1, mask_of: str = "keep") -> Scene:
     if mask_of not in ("keep", "drop"):
         raise FieldsError(f"--mask-of must be keep or drop, got {mask_of!r}")
     drops = mask_of == "drop"
-    format_ = find_scene(path)
+    format_ = require_scene(path)
     folder = path if path.is_dir() else path.parent
     if format_ == "blender":
         return _smaller(read_blender(folder, mask_drops=drops), downscale)
     if format_ == "transforms":
         file = folder / TRANSFORMS if path.is_dir() else path
         return _smaller(read_transforms(file, mask_drops=drops), downscale)
-    if format_ == "colmap":
-        _require_factor(downscale)
-        scene = read_colmap(folder, downscale=downscale, mask_drops=drops)
-        return _smaller(scene, downscale // made_smaller(folder, downscale))
+    _require_factor(downscale)
+    scene = read_colmap(folder, downscale=downscale, mask_drops=drops)
+    return _smaller(scene, downscale // made_smaller(folder, downscale))
+
+
+def require_scene(path) -> Format:
+    """The format of the scene at a path, cheaply; FieldsError where there is none."""
+    path = Path(os.fsdecode(path))
+    format_ = find_scene(path)
     if format_ == "photos":
         raise FieldsError(
             f"{shown(path)} holds photos and no poses; COLMAP finds them (pip install pycolmap) and"
             " writes sparse/0 beside images: docs/a-scene.md shows the lines"
         )
-    what = "is no scene" if path.exists() else "does not exist"
-    raise FieldsError(
-        f"{shown(path)} {what}; a scene is a folder with transforms_train.json, {TRANSFORMS} or"
-        " COLMAP's sparse/0"
-    )
+    if format_ is None:
+        what = "is no scene" if path.exists() else "does not exist"
+        raise FieldsError(
+            f"{shown(path)} {what}; a scene is a folder with transforms_train.json, {TRANSFORMS} or"
+            " COLMAP's sparse/0"
+        )
+    return format_
+
+
+def is_meant(path) -> bool:
+    """Whether a scene is named: its file, or any folder, of which `require_scene` says what it
+    lacks."""
+    return Path(os.fsdecode(path)).is_dir() or find_scene(path) is not None
 
 
 def find_scene(path) -> Format | None:

@@ -58,10 +58,13 @@ def sort_parts(
 def _open(vertices, faces, edges: Edges, notes: list[str]) -> np.ndarray:
     """An open mesh; one with small holes alone is turned outward, as if they were closed."""
     odd = int((edges.balance != 0).sum())
-    notes.append(f"the mesh is open: {odd:,} of {len(edges.counts):,} edges lack a second face")
-    if odd * 20 > len(edges.counts):
+    small = odd * 20 <= len(edges.counts)
+    hint = "; --sign winding takes such small holes as closed" if small else ""
+    notes.append(
+        f"the mesh is open: {odd:,} of {len(edges.counts):,} edges lack a second face{hint}"
+    )
+    if not small:
         return faces
-    notes[-1] += "; --sign winding takes such small holes as closed"
     if volumes((vertices - vertices.mean(0))[faces]).sum() < 0:
         notes.append("turned around: the mesh inside out")
         return faces[:, ::-1]

@@ -62,7 +62,6 @@ def score_shape(
     figures: Figures = {}
     if shape.is_closed:
         figures |= _inside(truth, mesh, values, is_distance, NEAR * diagonal, random)
-        figures["volume_error"] = abs(mesh.volume() - truth.volume()) / truth.volume()
     return figures | _surfaces(shape, truth, mesh, diagonal, random)
 
 
@@ -75,7 +74,7 @@ class _Surface:
 
     def __init__(self, vertices: np.ndarray, faces: np.ndarray, by_winding: bool = False):
         self.vertices, self.faces = vertices, faces
-        self._by_winding = by_winding
+        self.by_winding = by_winding
         if not len(faces):
             return
         open3d = open3d_for("a score of shapes")
@@ -110,13 +109,13 @@ class _Surface:
     def signed(self, points: np.ndarray) -> np.ndarray:
         """Signed distances [N], negative inside: the sign by three rays and their majority."""
         query = self._tensor(points.astype(np.float32))
-        if self._by_winding:
+        if self.by_winding:
             distance = self._scene.compute_distance(query).numpy()
             return np.where(self.inside(points), -distance, distance)
         return self._scene.compute_signed_distance(query, nsamples=3).numpy()
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        if self._by_winding:
+        if self.by_winding:
             parts = np.split(points, range(_CHUNK, len(points), _CHUNK))
             return np.concatenate([self._winding(part) > 0.5 for part in parts])
         query = self._tensor(points.astype(np.float32))
@@ -131,11 +130,6 @@ class _Surface:
         return np.bincount(hits["ray_ids"].numpy(), leaves, minlength=len(points))
 
     def volume(self) -> float:
-        """That of the inside: of parts that cut each other by where a million points lie."""
-        if self._by_winding:
-            low, high = self.vertices.min(0), self.vertices.max(0)
-            points = low + np.random.default_rng(1).random((IN_BOX, 3)) * (high - low)
-            return float(self.inside(points).mean() * (high - low).prod())
         a, b, c = (self.vertices[self.faces] - self.vertices.mean(0)).transpose(1, 0, 2)
         return abs(float((a * np.cross(b, c)).sum() / 6))
 
@@ -148,12 +142,15 @@ def _inside(truth, mesh, values, is_distance, radius, random) -> Figures:
     distance = truth.signed(in_shell)
     near = np.abs(distance) <= radius
     in_shell, distance = in_shell[near], distance[near]
-    figures: Figures = {}
+    inside = truth.inside(in_box)
+    # Where parts cut each other, what is in two of them counts once.
+    volume = inside.mean() * (high - low).prod() if truth.by_winding else truth.volume()
+    figures: Figures = {"volume_error": float(abs(mesh.volume() - volume) / volume)}
     if values is None:
-        figures["iou"] = _iou(truth.inside(in_box), mesh.inside(in_box))
+        figures["iou"] = _iou(inside, mesh.inside(in_box))
         figures["iou_near"] = _iou(distance < 0, mesh.inside(in_shell))
         return figures
-    figures["iou"] = _iou(truth.inside(in_box), _ask(values, in_box) < 0)
+    figures["iou"] = _iou(inside, _ask(values, in_box) < 0)
     predicted = _ask(values, in_shell)
     figures["iou_near"] = _iou(distance < 0, predicted < 0)
     if is_distance:

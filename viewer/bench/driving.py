@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fields.cli.view import is_stored
 from fields.errors import FieldsError, MissingLibrary
 
 Row = dict[str, Any]
@@ -193,7 +194,7 @@ def _until(page: Any, holds: str, every: float = 0.05) -> None:
 @contextlib.contextmanager
 def _viewing(thing: str, folder: Path) -> Iterator[tuple[str, bool, subprocess.Popen]]:
     """A viewer in a process of its own: its address, and whether it fits meanwhile."""
-    is_run = (Path(thing) / "field.safetensors").is_file() or thing.endswith(".safetensors")
+    is_run = is_stored(thing)
     command = [sys.executable, "-m", "fields", "view", thing, "--no-open", "--port", "0"]
     if not is_run:
         out = folder / f"meanwhile-{len(list(folder.iterdir()))}"

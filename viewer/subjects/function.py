@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -54,8 +54,3 @@ class FunctionSubject(Solid):
                 f" {pixels.shape[1]} x {pixels.shape[0]}"
             )
         return pixels, FIELD
-
-    def parts(
-        self, camera: Camera, settings: Settings, cancel: Tensor
-    ) -> Iterator[tuple[int, int, np.ndarray]]:
-        yield 0, 0, self.draw(camera, settings, cancel)[0]

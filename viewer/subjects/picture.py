@@ -7,9 +7,7 @@ import functools
 import numpy as np
 from torch import Tensor
 
-from fields.errors import FieldsError
 from fields.runs import PictureRun, displayed
-from fields.runs.scene_pictures import as_bytes, error_picture
 from fields_viewer.encode import as_rgb
 from fields_viewer.subjects.subject import COMPARE, Box, Flat, Setting, Settings
 
@@ -37,33 +35,13 @@ class PictureSubject(Flat):
         pixels = self.run.render(size, box, cancel=cancel)
         return as_rgb(displayed(pixels, self.run.space))
 
-    def source_missing(self) -> str | None:
-        try:
-            self._source  # noqa: B018
-        except FieldsError as error:
-            return str(error)
-        return None
-
-    def truth_crop(
-        self, size: tuple[int, int], box: Box, settings: Settings, cancel: Tensor
-    ) -> np.ndarray:
-        why = self.source_missing()
-        if why:
-            raise ValueError(why)
-        truth = enlarged_crop(self._source, size, box)
-        if settings.get("compare") == "truth":
-            return truth
-        return error_of(self.crop(size, box, settings, cancel), truth)
+    def source_crop(self, size: tuple[int, int], box: Box, settings: Settings) -> np.ndarray:
+        return enlarged_crop(self._source, size, box)
 
     @functools.cached_property
     def _source(self) -> np.ndarray:
         picture = self.run.source()
         return as_rgb(displayed(picture.pixels, self.run.space))
-
-
-def error_of(drawn: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The difference of two pictures [H, W, 3] uint8 as colours, see error_picture."""
-    return as_bytes(error_picture(drawn.astype(np.float32) / 255, truth.astype(np.float32) / 255))
 
 
 def enlarged_crop(pixels: np.ndarray, size: tuple[int, int], box: Box) -> np.ndarray:

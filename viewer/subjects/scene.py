@@ -55,6 +55,7 @@ class SceneSubject(Solid):
         self.title = run.path.name
         self.step = run.steps
         self._densities: tuple[int, Tensor] | None = None
+        self._images: dict[str, Any] = {}  # of each split, once it is compared with
 
     def settings(self) -> list[Setting]:
         result = [
@@ -69,8 +70,11 @@ class SceneSubject(Solid):
         return [*result, Setting("compare", "Beside it", "off", choices=COMPARE)]
 
     def home(self) -> tuple[Camera, np.ndarray, np.ndarray, float]:
-        length = float((self.run.box[1] - self.run.box[0]).max())
-        return self.run.view(), self.run.rig.centre, self.run.up, length
+        return self.run.view(), self.run.rig.centre, self.run.up, self._length
+
+    @property
+    def _length(self) -> float:
+        return float((self.run.box[1] - self.run.box[0]).max())
 
     def box(self) -> np.ndarray:
         return self.run.box
@@ -126,17 +130,14 @@ class SceneSubject(Solid):
     def truth(
         self, camera: Camera, settings: Settings, cancel: Tensor
     ) -> Iterator[tuple[int, int, np.ndarray]]:
-        why = self.source_missing()
-        if why:
-            raise ValueError(why)
         found = self._photo_at(camera)
         if found is None:
-            raise ValueError("choose a photo: between them the truth is not known")
+            raise FieldsError("choose a photo: between them the truth is not known")
         photo, own = found
         if settings.get("compare") == "error":  # of its own pixels, each as it was taken
             time = self._time(settings)
             photo = error_picture(self.run.numbers(own, time=time, cancel=cancel), photo)
-        pixels, _ = own.project(own.position + camera.rays_of(_pixels(camera))[1])
+        pixels, _ = own.project(own.position + camera.rays()[1])
         columns = pixels[:, 0].clip(0, own.width - 1).astype(int)
         rows = pixels[:, 1].clip(0, own.height - 1).astype(int)
         truth = photo[rows, columns].reshape(camera.height, camera.width, 3)
@@ -144,13 +145,6 @@ class SceneSubject(Solid):
         truth = as_bytes(truth)
         truth[~inside.reshape(truth.shape[:2])] = 128
         yield 0, 0, truth
-
-    def source_missing(self) -> str | None:
-        try:
-            self._scene  # noqa: B018
-        except FieldsError as error:
-            return str(error)
-        return None
 
     def _time(self, settings: Settings) -> float | None:
         return float(settings.get("time") or 0.0) if self.run.moves else None
@@ -244,17 +238,12 @@ class SceneSubject(Solid):
     def _scene(self) -> Any:
         return self.run.source()
 
-    @functools.cached_property
-    def _images(self) -> dict[str, Any]:
-        return {}
-
     def _photo_at(self, camera: Camera) -> tuple[np.ndarray, Camera] | None:
         """The photo [H, W, 3] in [0, 1] that was taken from there, and its camera."""
-        length = float((self.run.box[1] - self.run.box[0]).max())
         for split, frames in self._scene.splits.items():
             for i, frame in enumerate(frames):
                 difference = np.abs(frame.camera.cam_to_world - camera.cam_to_world)
-                difference[:3, 3] /= length
+                difference[:3, 3] /= self._length
                 if difference.max() < _SAME_VIEW:
                     if split not in self._images:
                         self._images[split] = load_images(self._scene, split)
@@ -269,11 +258,6 @@ class _Bits(nn.Module):
     def __init__(self, bits: Tensor):
         super().__init__()
         self.bits = bits
-
-
-def _pixels(camera: Camera) -> np.ndarray:
-    x, y = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
-    return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
 def _words(kept: Tensor, like: Tensor) -> Tensor:

@@ -16,13 +16,13 @@ from fields.errors import FieldsError
 from fields.render import device_of
 from fields.runs import ShapeRun
 from fields_viewer.protocol import FIELD
-from fields_viewer.subjects.picture import error_of
 from fields_viewer.subjects.subject import (
     COLOURS,
     COMPARE,
     Setting,
     Settings,
     Solid,
+    error_of,
     mapped,
     parts_of,
 )
@@ -78,9 +78,8 @@ class ShapeSubject(Solid):
     def truth(
         self, camera: Camera, settings: Settings, cancel: Tensor
     ) -> Iterator[tuple[int, int, np.ndarray]]:
-        why = self.source_missing()
-        if why:
-            raise ValueError(why)
+        if not self.run.is_signed:
+            raise FieldsError("an open shape has no inside to draw; only closed ones are compared")
         tracer = self._cropped(tracing.Tracer(self._distance), settings)
         ours = self._tracer(settings) if settings.get("compare") == "error" else None
         for box in parts_of(camera.width, camera.height, _PART):
@@ -90,15 +89,6 @@ class ShapeSubject(Solid):
                 drawn = self._drawn(ours, part, settings, 1, cancel, plain=True)
                 pixels = error_of(drawn, pixels)
             yield box[0], box[1], pixels
-
-    def source_missing(self) -> str | None:
-        if not self.run.is_signed:
-            return "an open shape has no inside to draw; only closed ones are compared"
-        try:
-            self._bvh  # noqa: B018
-        except FieldsError as error:
-            return str(error)
-        return None
 
     def _drawn(
         self,

@@ -11,7 +11,8 @@ import numpy as np
 from torch import Tensor
 
 from fields.cameras import Camera
-from fields_viewer.protocol import FIELD
+from fields.errors import FieldsError
+from fields.runs.scene_pictures import as_bytes, error_picture
 
 Settings = Mapping[str, Any]
 Box = tuple[int, int, int, int]
@@ -29,7 +30,6 @@ class Setting:
         value: at the beginning.
         choices: of a choice.
         low, high, step: of a slider.
-        still: it counts for still pictures alone.
     """
 
     name: str
@@ -86,15 +86,9 @@ class Subject:
             "settings": [setting.as_dict() for setting in self.settings()],
         }
 
-    def source_missing(self) -> str | None:
-        """Why there is nothing to compare with; None where there is."""
-        return "there is no source to compare with"
-
 
 class Solid(Subject):
     """Seen by a camera."""
-
-    can_crop = False
 
     def home(self) -> tuple[Camera, np.ndarray, np.ndarray, float]:
         """A good view to begin with, the point [3] that it turns around, the direction [3] that
@@ -136,8 +130,8 @@ class Solid(Subject):
     def truth(
         self, camera: Camera, settings: Settings, cancel: Tensor
     ) -> Iterator[tuple[int, int, np.ndarray]]:
-        """What stands beside the still picture, in parts; ValueError says why there is nothing."""
-        raise ValueError(self.source_missing() or "there is nothing to compare with")
+        """What stands beside the still picture, in parts; FieldsError says why there is nothing."""
+        raise FieldsError("there is no source to compare with")
 
 
 class Flat(Subject):
@@ -160,8 +154,15 @@ class Flat(Subject):
     def truth_crop(
         self, size: tuple[int, int], box: Box, settings: Settings, cancel: Tensor
     ) -> np.ndarray:
-        """What stands beside them; ValueError says why there is nothing."""
-        raise ValueError(self.source_missing() or "there is nothing to compare with")
+        """What stands beside them: the source, or where they differ from it."""
+        truth = self.source_crop(size, box, settings)
+        if settings.get("compare") == "truth":
+            return truth
+        return error_of(self.crop(size, box, settings, cancel), truth)
+
+    def source_crop(self, size: tuple[int, int], box: Box, settings: Settings) -> np.ndarray:
+        """The same pixels of the source; FieldsError says why there are none."""
+        raise FieldsError("there is no source to compare with")
 
 
 def parts_of(width: int, height: int, side: int = PART) -> list[Box]:
@@ -186,4 +187,6 @@ def mapped(grey: np.ndarray, name: str) -> np.ndarray:
     return levels[grey[..., 0]]
 
 
-__all__ = ["COLOURS", "COMPARE", "FIELD", "Flat", "Setting", "Settings", "Solid", "Subject"]
+def error_of(drawn: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The difference of two pictures [H, W, 3] uint8 as colours, see error_picture."""
+    return as_bytes(error_picture(drawn.astype(np.float32) / 255, truth.astype(np.float32) / 255))

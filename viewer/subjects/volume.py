@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from fields.errors import FieldsError
 from fields.runs import VolumeRun
 from fields_viewer.encode import as_rgb
-from fields_viewer.subjects.picture import enlarged_crop, error_of
+from fields_viewer.subjects.picture import enlarged_crop
 from fields_viewer.subjects.subject import COLOURS, COMPARE, Box, Flat, Setting, Settings, mapped
 
 AXES = ("x", "y", "z")
@@ -51,29 +50,14 @@ class VolumeSubject(Flat):
         grey = as_rgb(self.run.render(size, box, axis=axis, at=at, cancel=cancel))
         return mapped(grey, settings.get("colours", "grey"))
 
-    def source_missing(self) -> str | None:
-        try:
-            self._source  # noqa: B018
-        except FieldsError as error:
-            return str(error)
-        return None
-
-    def truth_crop(
-        self, size: tuple[int, int], box: Box, settings: Settings, cancel: Tensor
-    ) -> np.ndarray:
-        why = self.source_missing()
-        if why:
-            raise ValueError(why)
+    def source_crop(self, size: tuple[int, int], box: Box, settings: Settings) -> np.ndarray:
         voxels, across = self._source, AXES.index(settings["axis"])
         count = voxels.shape[across]
         index = min(int(float(settings["at"]) * count), count - 1)
         low, high = self.run.window
         plane = np.take(voxels, index, axis=across).T.astype(np.float32)
         grey = as_rgb(((plane - low) / (high - low)).clip(0, 1))
-        truth = mapped(enlarged_crop(grey, size, box), settings.get("colours", "grey"))
-        if settings.get("compare") == "truth":
-            return truth
-        return error_of(self.crop(size, box, settings, cancel), truth)
+        return mapped(enlarged_crop(grey, size, box), settings.get("colours", "grey"))
 
     @functools.cached_property
     def _source(self) -> np.ndarray:
