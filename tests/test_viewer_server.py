@@ -334,3 +334,22 @@ def test_the_name_view_is_the_function_whatever_was_imported():
 
     assert callable(fields_viewer.view) and callable(fields_viewer.view)
     assert fields_viewer.view is fields_viewer.viewer.view
+
+
+def test_once_it_is_closed_nothing_of_it_goes_on():
+    begun = threading.Event()
+
+    def slow(camera, size, cancel):
+        begun.set()
+        until(lambda: cancel.item())
+        time.sleep(0.3)  # what cannot be cancelled
+        return np.zeros((size[1], size[0], 3), np.uint8)
+
+    viewer = fields_viewer.Viewer(slow, port=0)
+    page = Page(viewer)
+    page.message("welcome")
+    page.look(CAMERA)
+    assert begun.wait(30)
+    Page.close_all()
+    viewer.close()
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("fields-viewer")]

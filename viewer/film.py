@@ -63,6 +63,11 @@ class Films:
     def stop(self) -> None:
         self._cancel.fill_(1)
 
+    def join(self, seconds: float) -> None:
+        """Wait for its thread, so long at the most."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
     def _draw(
         self,
         shots: list[list[float]],

@@ -31,6 +31,7 @@ PORT = 7007
 MOST_CLIENTS = 4
 TOKEN_SECONDS = 2.0
 _TELL_EVERY = 0.25  # seconds between two reports of a training
+_ENDING = 5.0  # seconds for a picture under way, which is cancelled, to end
 _STRANGERS = 16  # connections that have not shown a token yet
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 _PAGE = Path(__file__).parent / "page"
@@ -105,11 +106,8 @@ class Server:
             await self._done.wait()
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
-            clients = list(self._clients)
-            for client in clients:
+            for client in self._clients:
                 client.close()
-        for client in clients:  # whose threads may still send
-            await asyncio.to_thread(client.join, 1.0)
 
     async def _listen(self) -> SocketServer:
         def listen(port: int) -> Any:
@@ -217,6 +215,10 @@ class Server:
             films.stop()
             client.close()
             self._clients.discard(client)
+            # The server ends after its pages, and so after their threads: one that still draws when
+            # the interpreter ends brings the process down.
+            await asyncio.to_thread(films.join, _ENDING)
+            await asyncio.to_thread(client.join, _ENDING)
 
     def _wait_for(self, sending: Coroutine[Any, Any, bool]) -> None:
         """Until it is sent; for threads, which may outlive the server."""
