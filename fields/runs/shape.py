@@ -25,6 +25,7 @@ from fields.shapes.open_surface import extract_open
 from fields.shapes.polish import field_normals
 from fields.signals.colours import ColourSignal, to_bytes
 from fields.signals.shape import NAMES
+from fields.signals.walls import without_walls
 
 RESOLUTION = 256  # cells along an axis of the mesh that scores and previews are made of
 PREVIEW = (512, 512)
@@ -208,7 +209,10 @@ class ShapeRun(Run):
 
         Raises FieldsError if the run does not know where, or it is no longer there.
         """
-        return read_shape(self._source_path() if path is None else path)
+        shape = read_shape(self._source_path() if path is None else path)
+        if not (self.is_signed and shape.is_closed):
+            return shape
+        return without_walls(shape, ShapeSpace.around(shape.vertices))
 
     def scores(self, shape: Shape) -> dict[str, Any]:
         """How close the field is to a shape; see `score_shape`."""

@@ -46,7 +46,7 @@ def mend(name: str, vertices: np.ndarray, faces: np.ndarray) -> Shape:
     edges = make_consistent(faces, notes)
     if not edges.is_closed:
         faces, edges = _without_flat(vertices, faces, edges, notes)
-    faces, sign = sort_parts(vertices, faces, edges, notes)
+    vertices, faces, sign = sort_parts(vertices, faces, edges, notes)
     vertices, faces = _compact(vertices, faces)
     _require_extent(vertices)
     return Shape(name, vertices, faces, "mesh", sign=sign, notes=tuple(notes))

@@ -1,10 +1,11 @@
-"""Parts of a mesh inside each other: which of them bound the solid, and which way they face."""
+"""Parts of a mesh and each other: which of them bound the solid, and which way they face."""
 
 from typing import Literal
 
 import numpy as np
 
-from fields.shapes.edges import Edges
+from fields.shapes.edges import Edges, find_edges
+from fields.shapes.joining import Tangled, join
 
 _PROBES = 4  # vertices of a part that are asked which others they are in
 _MAX_PARTS = 256
@@ -16,15 +17,17 @@ Sign = Literal["pseudonormal", "winding", "none"]
 
 def sort_parts(
     vertices: np.ndarray, faces: np.ndarray, edges: Edges, notes: list[str]
-) -> tuple[np.ndarray, Sign]:
-    """The faces that bound the solid, normals outward, and what tells its inside: see `Shape`.
+) -> tuple[np.ndarray, np.ndarray, Sign]:
+    """Vertices and faces of what bounds the solid, normals outward, and what tells its inside: see
+    `Shape`.
 
     A part that lies in no other is turned outward. A part in the solid of another that faces
-    inward is a cavity; one that faces outward bounds nothing and is dropped. Parts that cut each
-    other stay, for the winding number to tell.
+    inward is a cavity; one that faces outward bounds nothing and is dropped. Parts that cut or
+    touch each other become one surface around them all; where none can be told they stay, for the
+    winding number to say what is inside.
     """
     if not edges.is_closed:
-        return _open(vertices, faces, edges, notes), "none"
+        return vertices, _open(vertices, faces, edges, notes), "none"
     number, part = _parts(len(faces), edges)
     order = np.argsort(part, kind="stable")
     starts = np.searchsorted(part[order], np.arange(number))
@@ -32,13 +35,22 @@ def sort_parts(
     corners = (vertices - centre)[faces[order]]
     sizes = np.add.reduceat(volumes(corners), starts)
     facing = np.where(sizes < 0, -1, 1)
-    within = _within(corners, starts) if number > 1 else np.zeros((1, 1), bool)
-    sign: Sign = "pseudonormal" if edges.is_manifold else "winding"
-    if within is None:
+    touch = _touch(corners, starts)
+    within, clear = _within(corners, starts, touch)
+    if touch.any() and edges.is_manifold:
+        try:
+            joined = join(vertices, np.split(faces[order], starts[1:]), sizes, within)
+        except Tangled:
+            clear = False
+        else:
+            if joined is not None:
+                notes.append(f"{number:,} parts that cut or touch each other joined to one")
+                return *joined, _sign(find_edges(joined[1]))
+    if within is None or not clear:
         notes.append(
             f"{number:,} parts may cut or touch each other: inside is what winding numbers say"
         )
-        return faces, "winding"
+        return vertices, faces, "winding"
     turned, dropped = _resolved(within, facing)
     if turned.any():
         count = int(turned.sum())
@@ -52,7 +64,12 @@ def sort_parts(
             "they are cavities, turn their normals inward"
         )
         faces = faces[~dropped[part]]
-    return faces, sign
+    return vertices, faces, _sign(edges)
+
+
+def _sign(edges: Edges) -> Sign:
+    """What tells the inside of a closed mesh."""
+    return "pseudonormal" if edges.is_manifold else "winding"
 
 
 def _open(vertices, faces, edges: Edges, notes: list[str]) -> np.ndarray:
@@ -83,29 +100,37 @@ def _parts(count: int, edges: Edges) -> tuple[int, np.ndarray]:
     return int(number), part
 
 
-def _within(corners: np.ndarray, starts: np.ndarray) -> np.ndarray | None:
-    """[P, P]: whether part i lies in part j; None if some cut each other or they are too many.
+def _touch(corners: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """[P, P]: whether the boxes of parts i and j, not the same, share a place.
 
     `corners` [F, 3, 3] are those of the faces, part by part.
     """
-    number = len(starts)
-    if number > _MAX_PARTS:
-        return None
+    if len(starts) > _MAX_PARTS:
+        return np.ones((len(starts), 1), bool)
     low = np.minimum.reduceat(corners.min(1), starts)
     high = np.maximum.reduceat(corners.max(1), starts)
-    touch = ((low[:, None] <= high) & (high[:, None] >= low)).all(2) & ~np.eye(number, dtype=bool)
+    apart = (low[:, None] > high).any(2)
+    return ~(apart | apart.T | np.eye(len(starts), dtype=bool))
+
+
+def _within(
+    corners: np.ndarray, starts: np.ndarray, touch: np.ndarray
+) -> tuple[np.ndarray | None, bool]:
+    """[P, P]: whether part i lies in part j as a whole, as far as some of its vertices tell; None
+    if parts are too many to ask. And whether none was found that cuts or touches another."""
+    number = len(starts)
     ends = np.append(starts[1:], len(corners))
-    if _PROBES * int((touch @ (ends - starts)).sum()) > _MAX_ANGLES:
-        return None
-    within = np.zeros((number, number), bool)
+    if number > _MAX_PARTS or _PROBES * int((touch @ (ends - starts)).sum()) > _MAX_ANGLES:
+        return None, False
+    within, clear = np.zeros((number, number), bool), True
     for i, j in zip(*np.nonzero(touch), strict=True):
         at = np.linspace(starts[i], ends[i] - 1, _PROBES).astype(int)
         turns = winding(corners[at, 0], corners[starts[j] : ends[j]])
         inside = np.abs(np.round(turns)) > 0
-        if np.abs(turns - np.round(turns)).max() > 1e-3 or inside.any() != inside.all():
-            return None
-        within[i, j] = inside[0]
-    return within
+        whole = np.abs(turns - np.round(turns)).max() <= 1e-3
+        clear &= bool(whole and inside.all() == inside.any())
+        within[i, j] = inside.all() and whole
+    return within, clear
 
 
 def _resolved(within: np.ndarray, facing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,13 @@ POINTS = 100_000  # of each other kind
 NEAR = 0.01  # of the diagonal: half the thickness of the shell around the surface
 _F_COARSE, _F_FINE = 0.005, 0.001  # of the diagonal
 _CHUNK = 1 << 18
-_ANY_WAY = np.array([0.6172134, -0.5350912, 0.5767493])  # along no edge and no axis
+_ANY_WAYS = np.array(  # along no edge and no axis
+    [
+        [0.6172134, -0.5350912, 0.5767493],
+        [-0.3109265, 0.7421834, 0.5937416],
+        [0.4236172, 0.6512349, -0.6296207],
+    ]
+)
 
 Figures = dict[str, float]
 
@@ -117,17 +123,21 @@ class _Surface:
     def inside(self, points: np.ndarray) -> np.ndarray:
         if self.by_winding:
             parts = np.split(points, range(_CHUNK, len(points), _CHUNK))
-            return np.concatenate([self._winding(part) > 0.5 for part in parts])
+            return np.concatenate([np.median(self._winding(part), 0) > 0.5 for part in parts])
         query = self._tensor(points.astype(np.float32))
         return self._scene.compute_occupancy(query, nsamples=3).numpy() > 0.5
 
     def _winding(self, points: np.ndarray) -> np.ndarray:
-        """Winding numbers [N]: faces that a ray leaves through, less those that it enters by."""
+        """Winding numbers [3, N]: faces that a ray leaves through, less those that it enters by;
+        three rays, since one may meet what stands out of a seam."""
         normals = self._normals()[0]
-        rays = np.hstack([points, np.broadcast_to(_ANY_WAY, points.shape)]).astype(np.float32)
-        hits = self._scene.list_intersections(self._tensor(rays))
-        leaves = np.sign(normals[hits["primitive_ids"].numpy()] @ _ANY_WAY)
-        return np.bincount(hits["ray_ids"].numpy(), leaves, minlength=len(points))
+        found = []
+        for way in _ANY_WAYS:
+            rays = np.hstack([points, np.broadcast_to(way, points.shape)]).astype(np.float32)
+            hits = self._scene.list_intersections(self._tensor(rays))
+            leaves = np.sign(normals[hits["primitive_ids"].numpy()] @ way)
+            found.append(np.bincount(hits["ray_ids"].numpy(), leaves, minlength=len(points)))
+        return np.stack(found)
 
     def volume(self) -> float:
         a, b, c = (self.vertices[self.faces] - self.vertices.mean(0)).transpose(1, 0, 2)

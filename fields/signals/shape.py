@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +11,7 @@ from fields.errors import FieldsError
 from fields.shapes import Shape
 from fields.signals.inside import SAMPLED, InsideTest
 from fields.signals.of_shape import ShapeSource
+from fields.signals.walls import without_walls
 
 LOSSES = {"sdf": "relative", "udf": "relative", "occupancy": "binary"}
 SLICES = 3  # of the shape, that FreSh looks at along each axis
@@ -29,10 +29,17 @@ class ShapeSignal(ShapeSource):
         super().__init__(shape, options, device)
         self.stores, self.sign = _resolved(shape, options)
         self.loss = LOSSES[self.stores]
-        vertices = torch.from_numpy(self.space.to_unit(shape.vertices).astype(np.float32))
-        self.bvh = ops.build_bvh(vertices.to(device), torch.from_numpy(shape.faces).to(device))
-        low, high = vertices.amin(0), vertices.amax(0)
-        self._test = InsideTest(low.to(device), high.to(device), self.distance, self.is_inside)
+        self.bvh = self._hierarchy(shape)
+        if shape.is_closed and self.sign != "none" and options.sign != "pseudonormal":
+            self.source = without_walls(shape, self.space, self.bvh)
+            if self.source is not shape:
+                self.sign, self.bvh = self.source.sign, self._hierarchy(self.source)
+        low, high = self.bvh.bounds[:3], self.bvh.bounds[3:]
+        self._test = InsideTest(low, high, self.distance, self.is_inside)
+
+    def _hierarchy(self, shape: Shape) -> ops.Bvh:
+        vertices = torch.from_numpy(self.space.to_unit(shape.vertices)).float()
+        return ops.build_bvh(vertices.to(self.device), torch.from_numpy(shape.faces))
 
     def prepare_scores(self) -> None:
         """Ask the shape now what scores compare with."""
