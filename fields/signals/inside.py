@@ -8,14 +8,16 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-SAMPLED, ALL = 1 << 15, 1 << 18
+_SIDE, _BLOCK = 64, 4  # cells along an axis of the box, with a point in each; of them in a block
+SAMPLED, ALL = 1 << 15, _SIDE**3
 _MARGIN = 2.5  # standard deviations that a score is taken lower, so that other points confirm it
 _CHUNK = 1 << 16
 _SEED = 2**31 - 2
 
 
 class InsideTest:
-    """Points in the box of a shape, with what lies inside; made when first asked.
+    """Points in the box of a shape, one in each of its cells, with what lies inside; made when first
+    asked. They are in the order of blocks of cells: their distances take two thirds of the time.
 
     Args:
         low, high: [3], corners of the box in the unit cube.
@@ -31,8 +33,12 @@ class InsideTest:
         inside: Callable[[Tensor], Tensor],
     ):
         generator = torch.Generator().manual_seed(_SEED)
-        unit = torch.rand(ALL, 3, generator=generator).to(low.device)
-        self.points = low + (high - low) * unit
+        cells = torch.cartesian_prod(*[torch.arange(_SIDE)] * 3).view(
+            *[_SIDE // _BLOCK, _BLOCK] * 3, 3
+        )
+        unit = cells.permute(0, 2, 4, 1, 3, 5, 6).reshape(ALL, 3)
+        unit = (unit + torch.rand(ALL, 3, generator=generator)) / _SIDE
+        self.points = low + (high - low) * unit.to(low.device)
         self.inside = inside
         self._signed = signed
 
@@ -43,8 +49,10 @@ class InsideTest:
 
     @cached_property
     def _near(self) -> Tensor:
-        """[SAMPLED], the points nearest to the surface, in their order."""
-        return self._distance.abs().topk(SAMPLED, largest=False).indices.sort().values
+        """About SAMPLED of the points, those nearest to the surface, in their order."""
+        distance = self._distance.abs()
+        few = distance[:: ALL // SAMPLED]
+        return (distance <= few.kthvalue(SAMPLED * len(few) // ALL).values).nonzero()[:, 0]
 
     def prepare(self) -> None:
         """Look the shape up now, so that the first score costs no more than others."""
