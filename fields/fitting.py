@@ -80,7 +80,8 @@ def fit(
         batch: samples of a step.
         rate: learning rate.
         loss: l2, l1, relative, binary, or a function of values [N, C] and targets [N, C]; by
-            default l2 for pictures, relative for distances, binary for occupancy.
+            default l2 for pictures, relative for distances. An occupancy has binary, which nothing
+            else has.
         fresh: whether FreSh chooses the frequency of the model, or a Fresh that says how; by
             default it does where the model has one and `options` do not name it.
         progress: shows where the fit stands; by default a bar on a terminal or in a notebook.

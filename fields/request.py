@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fields import catalogue
 from fields import plan as plans
-from fields.configs import Config, SceneOptions, ShapeOptions, TooSmall, settings
+from fields.configs import Config, SceneOptions, Setting, ShapeOptions, TooSmall, settings
 from fields.device import DEVICES
 from fields.errors import FieldsError, either, flag
 from fields.fresh.options import Fresh, no_frequency
@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
 LOSSES = ("l2", "l1", "relative", "binary")
 SCENE_LOSSES = ("l2", "l1")  # of colours
+OCCUPANCY_LOSSES = ("binary",)  # a logit is no value that differences from 0 and 1 teach
 BITS = (8, 32)  # of a stored weight
 DEFAULT_MODEL = "hashgrid"
+OF_SOURCES: dict[str, type[SceneOptions] | type[ShapeOptions]] = {
+    "scenes": SceneOptions,
+    "shapes": ShapeOptions,
+}
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class Request:
             raise FieldsError("--size-kb does not go with --resume: the run has its size")
         if self.out is not None and not os.fspath(self.out):
             raise FieldsError("--out is empty; name a folder")
+        if self.overwrite and self.out is None:
+            raise FieldsError("--overwrite replaces the run in --out; name it")
         if self.device not in DEVICES:
             raise FieldsError(f"--device must be {either(DEVICES)}, got {self.device!r}")
         _check_number("--size-kb", self.size_kb, 0, 1e9)
@@ -74,19 +81,14 @@ class Request:
         if self.bits is not None and self.bits not in BITS:
             raise FieldsError(f"--bits must be {either(BITS)}, got {self.bits!r}")
         self.plan()
-        if isinstance(self.loss, str) and self.loss not in LOSSES:
-            raise FieldsError(f"--loss must be {either(LOSSES)}, got {self.loss!r}")
-        if self.kind == "scene" and self.loss in LOSSES and self.loss not in SCENE_LOSSES:
-            raise FieldsError(
-                f"--loss {self.loss} is for shapes; that of a scene is {either(SCENE_LOSSES)}"
-            )
+        self._check_loss()
         if self._is_module and (self.options or self.size_kb is not None):
             what = next(iter(self.options), "size_kb")
             raise FieldsError(f"{what} is for a model named; set it where you make your own")
         if not self._is_module and not isinstance(self.model, Config):
             self.check_options(self._model.config)
         self._check_fresh()
-        self.options_of_source()
+        self._check_options_of_source()
 
     @property
     def _model(self) -> catalogue.Model:
@@ -96,6 +98,38 @@ class Request:
     def options_of_source(self) -> ShapeOptions | SceneOptions:
         """Settings of the source."""
         return (SceneOptions if self.kind == "scene" else ShapeOptions)(**self.signal_options)
+
+    def _check_options_of_source(self) -> None:
+        """FieldsError for an option that the source does not have, a value of no use, or one that
+        does nothing beside the others."""
+        known = {item.name: item for item in settings(self.options_of_source())}
+        asked = {n: v for n, v in self.signal_options.items() if v != known[n].default}
+        if not self.resume:  # the other options are those of the run
+            _check_only(asked, known)
+
+    def _check_loss(self) -> None:
+        """FieldsError for a named loss by which what is stored cannot be learned."""
+        if not isinstance(self.loss, str):
+            return
+        if self.loss not in LOSSES:
+            raise FieldsError(f"--loss must be {either(LOSSES)}, got {self.loss!r}")
+        if self.kind == "scene" and self.loss not in SCENE_LOSSES:
+            raise FieldsError(
+                f"--loss {self.loss} is for shapes; that of a scene is {either(SCENE_LOSSES)}"
+            )
+        if self.resume:  # it must be that of the run
+            return
+        is_occupancy = self.signal_options.get("stores") == "occupancy"
+        if is_occupancy and self.loss not in OCCUPANCY_LOSSES:
+            raise FieldsError(
+                f"--loss {self.loss} does not go with --stores occupancy, whose loss is"
+                f" {either(OCCUPANCY_LOSSES)}"
+            )
+        if not is_occupancy and self.loss in OCCUPANCY_LOSSES:
+            others = either(loss for loss in LOSSES if loss not in OCCUPANCY_LOSSES)
+            raise FieldsError(
+                f"--loss {self.loss} is for --stores occupancy; that of all else is {others}"
+            )
 
     @property
     def _is_module(self) -> bool:
@@ -203,15 +237,8 @@ class Request:
             if name not in known:
                 raise FieldsError(unknown_option(name, config))
             known[name].check(value)
-        if self.resume:  # the other options are those of the run
-            return
-        for name in self.options:
-            other, values = known[name].only or (name, ())
-            held = self.options.get(other, known[other].default)
-            if values and held not in values:
-                raise FieldsError(
-                    f"{flag(name)} is for {flag(other)} {either(values)}, not {held}; leave it away"
-                )
+        if not self.resume:  # the other options are those of the run
+            _check_only(self.options, known)
 
     def config_for(self, signal: "Signal", extra_bytes: int) -> Config | None:
         """The configuration of a new field for a signal; None for a module of the user's own class.
@@ -284,8 +311,22 @@ def unknown_option(name: str, config: type[Config]) -> str:
         return (
             f"{flag(name)} is an option of {either(others)}, not of {own.name}; choose by --model"
         )
+    for kind, of_source in OF_SOURCES.items():
+        if name in of_source.names():
+            return f"{flag(name)} is for {kind}; leave it away"
     known = [item.name for item in settings(config) if item.flag]
     return f"{own.name} has no option {flag(name)}{catalogue.suggestion(name, known, '--')}"
+
+
+def _check_only(given: Mapping[str, Any], known: Mapping[str, Setting]) -> None:
+    """FieldsError for an option that means nothing with what another says."""
+    for name in given:
+        other, values = known[name].only or (name, ())
+        held = given.get(other, known[other].default)
+        if values and held not in values:
+            raise FieldsError(
+                f"{flag(name)} is for {flag(other)} {either(values)}, not {held}; leave it away"
+            )
 
 
 def _check_number(name: str, value: Any, low: float, high: float, *, whole: bool = False) -> None:

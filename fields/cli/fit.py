@@ -12,7 +12,7 @@ from fields.cli.notes import scored
 from fields.cli.parser import Parser, number, whole
 from fields.configs import SceneOptions, ShapeOptions, settings
 from fields.errors import FieldsError, either, flag
-from fields.request import DEFAULT_MODEL, LOSSES, Request, unknown_option
+from fields.request import DEFAULT_MODEL, LOSSES, OF_SOURCES, Request, unknown_option
 
 DEMO = "demo-scene"
 
@@ -82,7 +82,7 @@ def _kind(arguments: Sequence[str]) -> str:
 
 
 def _source_options(kind: str) -> type[SceneOptions] | type[ShapeOptions]:
-    return SceneOptions if kind == "scene" else ShapeOptions
+    return OF_SOURCES["scenes" if kind == "scene" else "shapes"]
 
 
 def _made(source: str) -> str:
@@ -111,9 +111,10 @@ def _model(arguments: Sequence[str]) -> str | None:
 def _unknown(parser: Parser, unknown: list[str], model: catalogue.Model) -> str:
     flag = next((a.partition("=")[0] for a in unknown if a.startswith("--")), "")
     name = flag[2:].replace("-", "_")
-    for other in catalogue.MODELS.values():
-        if any(item.name == name and item.flag for item in settings(other.config)):
-            return unknown_option(name, model.config)
+    models = catalogue.MODELS.values()
+    known = {item.name for other in models for item in settings(other.config) if item.flag}
+    if name in known.union(*(options.names() for options in OF_SOURCES.values())):
+        return unknown_option(name, model.config)
     return parser.unknown(unknown)
 
 

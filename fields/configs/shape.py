@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from fields.configs.base import Checked, setting, settings
 from fields.errors import SettingError
 
+_DISTANCES = ("auto", "sdf", "udf")
+_MOVED_BY = {"surface": "jitter", "near": "spread"}  # samples of a share, by a deviation
+
 
 @dataclass(frozen=True)
 class ShapeOptions(Checked):
@@ -26,13 +29,22 @@ class ShapeOptions(Checked):
         "auto",
         help="what tells inside from outside; auto: winding numbers where faces do not agree",
         choices=("auto", "pseudonormal", "winding"),
+        only=("stores", ("auto", "sdf", "occupancy")),
     )
     surface: float = setting(0.4, help="share of samples on the surface", low=0.0, high=1.0)
     near: float = setting(0.35, help="share of samples near it", low=0.0, high=1.0)
     jitter: float = setting(1e-3, help="how far samples on the surface lie off it", low=0, high=0.1)
     spread: float = setting(5e-3, help="deviation of samples near it", low=1e-5, high=1.0)
-    truncation: float = setting(0.0, help="largest distance that is told apart; 0: any", low=0.0)
-    eikonal: float = setting(0.0, help="weight of |gradient| = 1", low=0.0, high=1e3)
+    truncation: float = setting(
+        0.0,
+        help="largest distance that is told apart; 0: any",
+        low=0.0,
+        high=1.0,
+        only=("stores", _DISTANCES),
+    )
+    eikonal: float = setting(
+        0.0, help="weight of |gradient| = 1", low=0.0, high=1e3, only=("stores", _DISTANCES)
+    )
 
     @classmethod
     def names(cls) -> set[str]:
@@ -47,3 +59,13 @@ class ShapeOptions(Checked):
                 "surface",
                 "near",
             )
+        usual = {item.name: item.default for item in settings(self)}
+        for share, reach in _MOVED_BY.items():
+            moved = getattr(self, reach)
+            if getattr(self, share) == 0 and moved != usual[reach]:
+                raise SettingError(
+                    f"{reach} {moved:g} does nothing with {share} 0: there are no such samples;"
+                    " leave it away",
+                    reach,
+                    share,
+                )
