@@ -23,6 +23,7 @@ from fields import catalogue, eight_bits
 from fields.configs import Config
 from fields.errors import FieldsError
 from fields.pictures.naming import shown
+from fields.pictures.pointer import is_pointer, said_of_pointer
 from fields.pictures.replacing import replacing
 
 FORMAT_VERSION = 1
@@ -85,6 +86,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _content(path: Path, data: bytes) -> dict[str, Any]:
     """The checked JSON of a file."""
+    if is_pointer(data):
+        raise FieldsError(f"{shown(path)} {said_of_pointer('field')}")
     header_end = 8 + int.from_bytes(data[:8], "little")
     if len(data) < 8 or (data[8:9] == b"{" and header_end > len(data)):
         raise FieldsError(f"{shown(path)} is cut short; take another copy, or fit again")

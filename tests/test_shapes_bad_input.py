@@ -1,11 +1,15 @@
 """What is no shape is answered with one line that names the file and a remedy."""
 
+import json
+
 import numpy as np
 import pytest
-from shape_files import line_for, off, sphere
+from shape_files import line_for, off, open3d, sphere
+from small import one_line
 
+from fields.cli import main
 from fields.errors import FieldsError
-from fields.shapes import find_kind, read_volume
+from fields.shapes import find_kind, read_shape, read_volume
 
 BALL = sphere()
 
@@ -100,7 +104,7 @@ def test_vertices_of_an_obj_are_numbered_from_1(tmp_path):
     ("name", "options", "lines", "there"),
     [
         ("a.off", {}, 40, "320 faces, and 280 are there"),
-        ("a.off", {}, 400, "320 faces, and 0 are there"),
+        ("a.off", {}, 400, "162 vertices, and 82 are there"),
         ("a.ply", {"encoding": "ascii"}, 40, "320 faces, and 280 are there"),
         ("a.ply", {"encoding": "ascii"}, 400, "162 vertices, and 82 are there"),
     ],
@@ -193,3 +197,156 @@ def test_an_archive_without_one_volume(tmp_path):
     (tmp_path / "w.npz").write_bytes(b"PK\3\4 not a zip")
     with pytest.raises(FieldsError, match="is damaged"):
         read_volume(tmp_path / "w.npz")
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 12345\n"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "what"),
+    [
+        *[(suffix, "mesh") for suffix in ("obj", "ply", "stl", "off", "glb", "gltf")],
+        *[("pcd", "point cloud"), ("xyz", "point cloud"), ("npy", "array"), ("npz", "volume")],
+    ],
+)
+def test_a_pointer_of_git_lfs_is_told_by_what_it_stands_for(tmp_path, capsys, suffix, what):
+    path = tmp_path / f"a.{suffix}"
+    path.write_text(POINTER)
+    why = f"{path} is a Git LFS pointer, not the {what}; run `git lfs pull`"
+    assert find_kind(path) == {"mesh": "mesh", "volume": "volume"}.get(what, "points")
+    assert main(["fit", str(path), "--out", str(tmp_path / "run")]) == 2
+    assert one_line(capsys.readouterr().err) == f"fields: {why}"
+
+
+def test_pointers_beside_a_mesh_are_named(tmp_path):
+    import trimesh
+    from trimesh.exchange.gltf import export_gltf
+
+    for name, content in export_gltf(trimesh.Scene(trimesh.Trimesh(*BALL))).items():
+        is_buffer = name.endswith(".bin")
+        (tmp_path / name).write_bytes(POINTER.encode() if is_buffer else content)
+    line = line_for(tmp_path / "model.gltf")
+    assert ".bin, which is a Git LFS pointer, not the buffer; run `git lfs pull`" in line
+    face = "v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl m\nf 1/1 2/2 3/3\n"
+    for name in ("skin.png", "far.mtl"):
+        (tmp_path / name).write_text(POINTER)
+    (tmp_path / "near.mtl").write_text("newmtl m\nKd 1 0 0\nmap_Kd skin.png\n")
+    for library, what in [("near", "skin.png is a Git LFS pointer, not the picture"),
+                          ("far", "far.mtl is a Git LFS pointer, not the material")]:  # fmt: skip
+        path = tmp_path / f"{library}.obj"
+        path.write_text(f"mtllib {library}.mtl\n{face}")
+        notes = read_shape(path).notes
+        assert f"{what}; run `git lfs pull` for its colours" in notes
+        assert not any("cannot be read" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("1 2 3\n4 5 6\n7 8\n", "must hold 3 numbers on each line, but line 3 holds 2"),
+        ("# a\n\n1,2,3\n4 five 6\n", "must hold numbers alone, but line 4 holds 'five'"),
+        ("1 2 3 4\n5 6 7 8\n", "must hold 3 or 6 numbers on each line, but line 1 holds 4"),
+        ("1 2 3\n1 2 3 4 5 6 # both\n", "must hold 3 numbers on each line, but line 2 holds 6"),
+        ("2\nmade by hand\n", "must hold 3 or 6 numbers on each line, but line 1 holds 1"),
+        ("1_0 2 3\n", "must hold numbers alone, but line 1 holds '1_0'"),
+        ("1 2 3\r\n4 5\r\n", "must hold 3 numbers on each line, but line 2 holds 2"),
+        ("# nothing but\n# comments\n", "holds no points"),
+    ],
+)
+def test_a_line_of_a_text_that_is_no_point_is_named(tmp_path, text, why):
+    (tmp_path / "a.xyz").write_text(text)
+    assert line_for(tmp_path / "a.xyz") == f"{tmp_path}/a.xyz {why}"
+
+
+@pytest.mark.parametrize(
+    ("array", "why"),
+    [
+        (np.zeros((9, 3), complex), "must hold whole numbers or floats, got complex128"),
+        (np.zeros((9, 3), bool), "must hold whole numbers or floats, got bool"),
+        (np.array([["a", "b", "c"]]), "must hold whole numbers or floats, got str32"),
+        (np.zeros(9, [("x", "f4"), ("y", "f4")]), "floats, got columns with names"),
+        (np.zeros(5), "points [N, 3 or 6] or a volume [X, Y, Z], got [5]"),
+        (np.array(3.0), "points [N, 3 or 6] or a volume [X, Y, Z], got []"),
+    ],
+)
+def test_arrays_of_another_kind_say_which(tmp_path, array, why):
+    np.save(tmp_path / "a.npy", array)
+    assert find_kind(tmp_path / "a.npy") == "points" and why in line_for(tmp_path / "a.npy")
+
+
+def pcd(kind, data, *, points=200, **others):
+    """The bytes of a PCD of x, y, z as floats."""
+    head = {"VERSION": "0.7", "FIELDS": "x y z", "SIZE": "4 4 4", "TYPE": "F F F",
+            "COUNT": "1 1 1", "WIDTH": points, "HEIGHT": 1, "POINTS": points, **others}  # fmt: skip
+    lines = [f"{name} {value}" for name, value in head.items()]
+    return "\n".join(["# .PCD v0.7", *lines, f"DATA {kind}\n"]).encode() + data
+
+
+PLACES = np.random.default_rng(0).normal(size=(200, 3)).astype("<f4")
+TEXT = "".join(f"{x:.4f} {y:.4f} {z:.4f}\n" for x, y, z in PLACES).encode()
+HELD = PLACES.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (pcd("ascii", TEXT[:-1000]), "promises 200 points, and "),
+        (pcd("ascii", TEXT[:-2].rpartition(b" ")[0]), "promises 200 points, and 199 are there"),
+        (pcd("ascii", b""), "promises 200 points, and 0 are there"),
+        (pcd("binary", HELD[:1000]), "promises 200 points, and 83 are there"),
+        (pcd("binary", HELD, points=10**12), "1,000,000,000,000 points, and 200 are there"),
+        (pcd("ascii", TEXT.replace(b"\n", b" 1\n", 7)), "3 numbers on each line, but line 11 "),
+        (pcd("ascii", b"x" + TEXT), "must hold numbers alone, but line 11 holds 'x"),
+        (pcd("binary_compressed", b"\0\0"), "is cut short: it ends before its points"),
+        (
+            pcd("binary_compressed", np.array([999, 2400], "<u4").tobytes() + b"\0" * 500),
+            "is cut short: its points take 999 bytes, and 500 are there",
+        ),
+        (
+            pcd("binary_compressed", np.array([400, 123], "<u4").tobytes() + b"\0" * 500),
+            "promises 200 points of 12 bytes, and its data says that it holds 123 bytes",
+        ),
+        (pcd("binary", HELD, FIELDS="a b c"), "has no x, y and z among the FIELDS of its header"),
+        (pcd("binary", HELD, SIZE="9 4 4"), "its header does not say how its points are stored"),
+        (pcd("binary", HELD, COUNT="1 1"), "its header does not say how its points are stored"),
+        (pcd("binary", HELD, TYPE="F F Q"), "its header does not say how its points are stored"),
+        (pcd("binary", HELD, points=-4), "its header does not say how its points are stored"),
+        (pcd("packed", HELD), "its header does not say how its points are stored"),
+    ],
+)
+def test_a_pcd_that_is_cut_short_or_damaged_never_reaches_its_reader(
+    tmp_path, monkeypatch, content, why
+):
+    monkeypatch.setattr("fields.shapes.points.open3d_for", None)
+    (tmp_path / "a.pcd").write_bytes(content)
+    assert why in line_for(tmp_path / "a.pcd")
+
+
+@pytest.mark.parametrize("kind", ["ascii", "binary"])
+def test_a_pcd_that_is_whole_is_read(tmp_path, kind):
+    open3d()
+    (tmp_path / "a.pcd").write_bytes(pcd(kind, TEXT if kind == "ascii" else HELD))
+    assert np.allclose(read_shape(tmp_path / "a.pcd").vertices, PLACES, atol=1e-4)
+
+
+def test_headers_that_promise_more_or_nothing_known(tmp_path):
+    import trimesh
+
+    ball = trimesh.Trimesh(*BALL, process=False)
+    glb, ply = ball.export(file_type="glb"), ball.export(file_type="ply")
+    known = {"asset": {"version": "2.0"}, "extensionsRequired": ["EXT_meshopt_compression"]}
+    why = f"is cut short: its header promises {len(glb):,} bytes, and"
+    for name, content, line in [
+        ("a.glb", glb[: len(glb) // 2], f"{why} {len(glb) // 2:,} are there"),
+        ("a.glb", glb[:6], "is cut short: it ends within its header"),
+        ("a.glb", glb[:4] + b"\1" + glb[5:], "is a GLB of version 1, and 2 is read"),
+        ("a.gltf", json.dumps(known).encode(), "is compressed (EXT_meshopt_compression)"),
+        ("a.gltf", b'{"asset": {"version": "1.0"}}', "is a glTF of version 1.0, and 2 is read"),
+        ("a.gltf", b"[1, 2]", "is no glTF: its JSON is no object"),
+        ("a.ply", ply.replace(b"binary_little", b"secret_little"), "names no format of PLY"),
+        ("a.ply", ply.replace(b"end_header", b"end_of_all"), "its header has no end (end_header)"),
+        ("a.off", b"OFF\n9 1 0\n0 0 0\n", "its header promises 9 vertices, and 1 are there"),
+        ("a.obj", b"v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n", "has no face with an area"),
+    ]:
+        (tmp_path / name).write_bytes(content)
+        assert line in line_for(tmp_path / name)

@@ -53,7 +53,6 @@ _FOREIGN = (
     (b"glTF", "a mesh, not a picture"),
     (b"ply\n", "a mesh, not a picture"),
     (b"ply\r", "a mesh, not a picture"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the picture; run `git lfs pull`"),
 )
 
 _HEIC = f"a HEIC picture, which is not read; {_TO_PNG}, e.g. with `heif-convert IN OUT.png`"

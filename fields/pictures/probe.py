@@ -9,6 +9,7 @@ from fields.errors import FieldsError
 from fields.pictures import exr, kinds, radiance, sizes, tiff
 from fields.pictures.naming import plain, shown
 from fields.pictures.picture import Unknown, Unreadable
+from fields.pictures.pointer import START, is_pointer, said_of_pointer
 
 MAX_MEGAPIXELS = 200.0
 """The largest picture that is decoded, unless the caller or the environment says otherwise."""
@@ -56,18 +57,25 @@ def refused(path, reason: Unreadable, others: str = "") -> FieldsError:
 
 
 def open_file(path, what: str = "picture") -> BinaryIO:
-    """Open a regular file for reading; FieldsError for everything else, without blocking.
+    """Open a regular file for reading; FieldsError for everything else, without blocking, and for
+    a pointer of Git LFS.
 
     `what` is the kind of file that the message asks for.
     """
     name = shown(path)
+    if not os.fspath(path):
+        raise FieldsError(f"no {what} is named; give a file")
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             raise FieldsError(f"{name} is a folder; name one {what} file")
         if not stat.S_ISREG(mode):  # opening a fifo would wait for its writer
             raise FieldsError(f"{name} is a pipe or a device; save the {what} as a file first")
-        return open(path, "rb")
+        file = open(path, "rb")
+        if is_pointer(file.peek(len(START))):
+            file.close()
+            raise FieldsError(f"{name} {said_of_pointer(what)}")
+        return file
     except FieldsError:
         raise
     except FileNotFoundError:

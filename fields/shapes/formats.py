@@ -8,6 +8,8 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
+from fields.pictures.pointer import is_pointer
+
 Kind = Literal["mesh", "points", "volume"]
 
 PREFIX_BYTES = 4096
@@ -26,14 +28,15 @@ _BY_START = (
     (re.escape(_NPY), "npy"),
 )
 _SUFFIXES = ("obj", "stl", "gltf", "xyz", "npy", "npz")
-_LFS = b"version https://git-lfs"
+_TOLD_BY_START = {name for _, name in _BY_START}
 
 
 def find_format(path) -> str | None:
     """obj, ply, stl, off, glb, gltf, pcd, xyz, npy or npz; None for what is none of them.
 
-    The content decides where it can: OBJ, STL, XYZ, glTF and NPZ are told by their suffix. Raises
-    OSError or ValueError if the file cannot be opened.
+    The content decides where it can: OBJ, STL, XYZ, glTF and NPZ are told by their suffix, and so
+    is what a pointer of Git LFS stands for. Raises OSError or ValueError if the file cannot be
+    opened.
     """
     path = os.fsdecode(path)
     if not os.path.isfile(path):
@@ -44,7 +47,7 @@ def find_format(path) -> str | None:
         if re.match(start, prefix):
             return name
     suffix = Path(path).suffix.lower()[1:]
-    if suffix in _SUFFIXES:
+    if suffix in _SUFFIXES or (is_pointer(prefix) and suffix in _TOLD_BY_START):
         return suffix
     if len(prefix) >= 84:  # a binary STL is known by its length
         (faces,) = struct.unpack_from("<I", prefix, 80)
@@ -62,9 +65,9 @@ def find_kind(path) -> Kind | None:
     try:
         name = find_format(path)
         if name == "ply":
-            return "mesh" if _ply_faces(path) else "points"
+            return "mesh" if _has_faces(path) else "points"
         if name == "npy":
-            return "points" if _npy_axes(path) == 2 else "volume"
+            return "points" if _npy_axes(path) <= 2 else "volume"
     except (OSError, ValueError):
         return None
     if name in ("pcd", "xyz"):
@@ -74,18 +77,12 @@ def find_kind(path) -> Kind | None:
     return "volume" if name == "npz" else "mesh"
 
 
-def is_pointer(path) -> bool:
-    """The file stands for one that Git LFS keeps elsewhere."""
-    with open(path, "rb") as file:
-        return file.read(len(_LFS)) == _LFS
-
-
-def _ply_faces(path) -> int:
-    """Faces that the header of a PLY promises."""
+def _has_faces(path) -> bool:
+    """Whether the header of a PLY promises faces; a pointer to one is taken for a mesh."""
     with open(path, "rb") as file:
         head = file.read(1 << 16)
     found = re.search(rb"element\s+(?:face|tristrips)\s+(\d+)", head.split(b"end_header")[0])
-    return int(found[1]) if found else 0
+    return is_pointer(head) or bool(found and int(found[1]))
 
 
 def _npy_axes(path) -> int:

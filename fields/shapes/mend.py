@@ -9,11 +9,13 @@ from fields.shapes.orient import make_consistent
 from fields.shapes.shape import Broken, Shape
 
 _INWARD = 0.2  # the mean cosine to the middle, from which normals are said to point inward
+_SOME = 4096  # faces that are asked at once whether any has an area
 _FEW = 0.01  # of all faces or points may be dropped; more is another shape
 NO_FACES = (
     "has no faces: it is cut short, or holds points, which are read from PLY, PCD, XYZ and NPY"
 )
 NO_VERTEX = "has a face that names a vertex which is not there; export it again"
+_NO_AREA = "has no face with an area; export it again"
 _FLAT = 1e-12  # area over the square of the longest edge of a face that has none
 
 
@@ -42,13 +44,16 @@ def mend(name: str, vertices: np.ndarray, faces: np.ndarray) -> Shape:
     faces = _without_twice_named(faces, notes)
     faces = _without_copies(faces, notes)
     if not len(faces):
-        raise Broken("has no face with an area; export it again")
+        raise Broken(_NO_AREA)
     edges = make_consistent(faces, notes)
     if not edges.is_closed:
         faces, edges = _without_flat(vertices, faces, edges, notes)
     vertices, faces, sign = sort_parts(vertices, faces, edges, notes)
     vertices, faces = _compact(vertices, faces)
     _require_extent(vertices)
+    parts = np.array_split(faces, max(1, len(faces) // _SOME))
+    if not any(_with_area(vertices, part).any() for part in parts):  # the first has one, as a rule
+        raise Broken(_NO_AREA)
     return Shape(name, vertices, faces, "mesh", sign=sign, notes=tuple(notes))
 
 
@@ -170,15 +175,19 @@ def _without_copies(faces: np.ndarray, notes: list[str]) -> np.ndarray:
 
 def _without_flat(vertices, faces, edges, notes: list[str]):
     """An open mesh without its faces of no area; in a closed one they hold the others together."""
-    sides = vertices[faces] - vertices[np.roll(faces, 1, axis=1)]
-    longest = (sides**2).sum(2).max(1)
-    area = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1)
-    sound = area > _FLAT * longest
+    sound = _with_area(vertices, faces)
     if sound.all() or not sound.any():
         return faces, edges
     bad = len(faces) - int(sound.sum())
     notes.append(f"{_number(bad, 'face')} dropped: without area")
     return faces[sound], find_edges(faces[sound])
+
+
+def _with_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Which faces [F, 3] have an area: bool [F]."""
+    sides = vertices[faces] - vertices[np.roll(faces, 1, axis=1)]
+    longest = (sides**2).sum(2).max(1)
+    return np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1) > _FLAT * longest
 
 
 def _inward(points: np.ndarray, normals: np.ndarray) -> bool:

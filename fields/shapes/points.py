@@ -1,10 +1,12 @@
 """Reads point clouds: PLY without faces, PCD, XYZ and NPY."""
 
 import os
+from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from fields.shapes import columns
 from fields.shapes.formats import NO_NPY, is_npy
 from fields.shapes.shape import Broken
 from fields.shapes.with_open3d import open3d_for
@@ -30,7 +32,10 @@ def read_npy(file: BinaryIO, path) -> Cloud:
         raise Broken("holds Python objects, which are not read; save an array of numbers") from None
     if array.ndim == 3:
         raise Broken("is a volume, not a mesh or points")
-    if array.ndim != 2 or array.shape[1] not in (3, 6) or array.dtype.kind not in "iuf":
+    if array.dtype.kind not in "iuf":
+        kind = "columns with names" if array.dtype.names else array.dtype.name
+        raise Broken(f"must hold whole numbers or floats, got {kind}")
+    if array.ndim != 2 or array.shape[1] not in (3, 6):
         raise Broken(
             f"must be an array of points [N, 3 or 6] or a volume [X, Y, Z], got {list(array.shape)}"
         )
@@ -39,14 +44,12 @@ def read_npy(file: BinaryIO, path) -> Cloud:
 
 def read_xyz(file: BinaryIO, path) -> Cloud:
     """Lines of 3 or 6 numbers, apart by blanks or commas; what follows a # is a comment."""
-    lines = (line.replace(b",", b" ").decode("latin-1") for line in file)
-    try:
-        array = np.loadtxt(lines, np.float64, ndmin=2)
-    except ValueError as error:
-        raise Broken(f"must hold lines of 3 or 6 numbers: {str(error).splitlines()[0]}") from None
-    if array.size and array.shape[1] not in (3, 6):
-        raise Broken(f"must hold lines of 3 or 6 numbers, got {array.shape[1]}")
-    return _by_columns(array)
+
+    def lines() -> Iterator[str]:
+        file.seek(0)
+        return (line.replace(b",", b" ").decode("latin-1") for line in file)
+
+    return _by_columns(columns.read(lines, (3, 6)))
 
 
 def read_pcd(file: BinaryIO, path) -> Cloud:

@@ -1,6 +1,8 @@
 """Reads a mesh or a point cloud, whatever its format; every failure is one line."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -10,9 +12,9 @@ from fields.pictures.naming import plain, shown, stem
 from fields.pictures.probe import open_file
 from fields.pictures.silence import quiet_libraries
 from fields.shapes import points
-from fields.shapes.beside import Beside
+from fields.shapes.beside import Beside, Lost
 from fields.shapes.colours import of_parts
-from fields.shapes.formats import PREFIX_BYTES, READ_FORMATS, find_format, is_pointer
+from fields.shapes.formats import PREFIX_BYTES, READ_FORMATS, find_format
 from fields.shapes.gltf_textures import laid
 from fields.shapes.materials import Materials
 from fields.shapes.mend import NO_FACES, NO_VERTEX, mend, mend_points
@@ -21,6 +23,7 @@ from fields.shapes.whole import require_whole
 
 _POINTS = {"npy": points.read_npy, "xyz": points.read_xyz, "pcd": points.read_pcd}
 _GLTF = ("glb", "gltf")
+_CALLED = {".npy": "array", ".xyz": "point cloud", ".pcd": "point cloud"}  # else a mesh
 _UNPARSED = "is damaged: what it holds cannot be parsed; copy or download it again"
 
 
@@ -56,20 +59,20 @@ def read_shape(path) -> Shape:
     shape, cut short, damaged, no faces, NaN coordinates, all vertices in one place.
     """
     name = shown(path)
+    what = _CALLED.get(Path(os.fsdecode(path)).suffix.lower(), "mesh")
     # Quiet first: in a process without stderr the file itself may be opened as descriptor 2.
-    with quiet_libraries(), open_file(path, "mesh") as file:
+    with quiet_libraries(), open_file(path, what) as file:
         try:
             return _read(file, path)
         except (FieldsError, KeyboardInterrupt):
             raise
         except Broken as reason:
             raise FieldsError(f"{name} {plain(str(reason))}") from None
+        except Lost as lost:  # a glTF's buffers lie beside it
+            raise FieldsError(f"{name} needs {shown(lost.filename)}, which {lost.why}") from None
         except MemoryError:
             raise FieldsError(f"{name} does not fit in memory; simplify it first") from None
         except Exception as error:  # parsers raise all sorts when the bytes are not what they say
-            if isinstance(error, FileNotFoundError):  # a glTF's buffers lie beside it
-                missing = shown(error.filename or "another file")
-                raise FieldsError(f"{name} needs {missing}, which is not there") from None
             # As NumPy and trimesh say it of the vertices, which alone are numbered in a file.
             outside = any(words in str(error) for words in ("out of bounds", "index outside"))
             raise FieldsError(f"{name} {NO_VERTEX if outside else _UNPARSED}") from None
@@ -79,8 +82,6 @@ def _read(file: BinaryIO, path) -> Shape:
     if not file.read(1):
         raise Broken("is empty (0 bytes); copy or download it again")
     file.seek(0)
-    if is_pointer(path):
-        raise Broken("is a Git LFS pointer, not the mesh; run `git lfs pull`")
     format_ = find_format(path)
     if format_ is None or format_ == "npz":
         raise Broken(f"is no shape that is known here; {READ_FORMATS}")

@@ -1,19 +1,25 @@
 """Refuses files that are cut short where their parser would take what is left for all."""
 
+import importlib.util
 import json
 import re
+import struct
 from typing import BinaryIO
 
+from fields.shapes import pcd
 from fields.shapes.shape import Broken
 
 _AGAIN = "copy or download it again"
-_STL_HEAD, _STL_FACE = 84, 50  # bytes
+_STL_HEAD, _STL_FACE, _GLB_HEAD = 84, 50, 20  # bytes
+# Of the geometry of a glTF, and the library by which trimesh unpacks it.
+_PACKINGS = {"KHR_draco_mesh_compression": "DracoPy", "EXT_meshopt_compression": None}
 _PLY_BYTES = {
     **dict.fromkeys((b"char", b"uchar", b"int8", b"uint8"), 1),
     **dict.fromkeys((b"short", b"ushort", b"int16", b"uint16"), 2),
     **dict.fromkeys((b"int", b"uint", b"float", b"int32", b"uint32", b"float32"), 4),
     **dict.fromkeys((b"double", b"float64"), 8),
 }
+_PLY_FORMAT = re.compile(rb"^format\s+(ascii|binary_(little|big)_endian)\s", re.MULTILINE)
 _BLANK = re.compile(rb"\n[ \t\r]*\n")
 _ZERO = re.compile(rb"[ \t]0(?:[/\s]|\Z)")
 
@@ -21,7 +27,10 @@ _ZERO = re.compile(rb"[ \t]0(?:[/\s]|\Z)")
 def require_whole(file: BinaryIO, format_: str) -> None:
     """Broken, with what the header promises and what is there. An OBJ promises nothing, but its
     vertices are numbered from 1. The file is left at its start."""
-    checks = {"off": _off, "ply": _ply, "stl": _stl, "obj": _obj, "gltf": _gltf, "pcd": _pcd}
+    checks = {
+        **{"off": _off, "ply": _ply, "stl": _stl, "obj": _obj},
+        **{"glb": _glb, "gltf": _gltf, "pcd": pcd.require_whole},
+    }
     check = checks.get(format_)
     if check is not None:
         file.seek(0)
@@ -36,12 +45,17 @@ def _off(content: bytes) -> None:
     vertices, faces = (int(count) for count in head.split()[:2])
     if _are_there(body.lstrip(), vertices + faces):
         return
-    found = [line for line in body.splitlines() if line.strip()][vertices:]
-    _require(_faces(found[:faces]), faces, "faces")
+    found = [line for line in body.splitlines() if line.strip()]
+    _require(min(len(found), vertices), vertices, "vertices")
+    _require(_faces(found[vertices : vertices + faces]), faces, "faces")
 
 
 def _ply(content: bytes) -> None:
-    head, _, body = content.partition(b"end_header")
+    head, end, body = content.partition(b"end_header")
+    if not end:
+        raise Broken(f"is cut short: its header has no end (end_header); {_AGAIN}")
+    if not _PLY_FORMAT.search(head):
+        raise Broken(f"is damaged: its header names no format of PLY that is known; {_AGAIN}")
     if b"format ascii" not in head:
         return _binary_ply(head, len(body.partition(b"\n")[2]))
     elements = re.findall(rb"^element\s+(\w+)\s+(\d+)", head, re.MULTILINE)
@@ -76,17 +90,36 @@ def _binary_ply(head: bytes, length: int) -> None:
         before += size * int(count)
 
 
+def _glb(content: bytes) -> None:
+    if len(content) < _GLB_HEAD:
+        raise Broken(f"is cut short: it ends within its header; {_AGAIN}")
+    version, length, of_json = struct.unpack_from("<III", content, 4)
+    if version != 2:
+        raise Broken(f"is a GLB of version {version}, and 2 is read; export it again")
+    _require(len(content), length, "bytes")
+    _gltf(content[_GLB_HEAD : _GLB_HEAD + of_json].rstrip(b"\0 "))
+
+
 def _gltf(content: bytes) -> None:
     try:
-        json.loads(content)
+        tree = json.loads(content)
     except ValueError:  # also of bytes that are no UTF-8
         raise Broken(f"is no glTF, or cut short: what it holds is not JSON; {_AGAIN}") from None
+    if not isinstance(tree, dict):
+        raise Broken(f"is no glTF: its JSON is no object; {_AGAIN}")
+    version = str(tree.get("asset", {}).get("version", 2))
+    if not version.startswith("2"):
+        raise Broken(f"is a glTF of version {version[:9]}, and 2 is read; export it again")
+    needed = tree.get("extensionsRequired", ())
+    packing = next((name for name in _PACKINGS if name in needed), None)
+    if packing is not None and not _can_unpack(packing):
+        remedy = f"pip install {_PACKINGS[packing]}, or " if _PACKINGS[packing] else ""
+        raise Broken(f"is compressed ({packing}), which is not read; {remedy}export it without")
 
 
-def _pcd(content: bytes) -> None:
-    # open3d takes what it finds in memory for the points of a header without data.
-    if not re.search(rb"^DATA\s", content[:4096], re.MULTILINE):
-        raise Broken(f"is no PCD, or cut short: its header has no line DATA; {_AGAIN}")
+def _can_unpack(packing: str) -> bool:
+    library = _PACKINGS[packing]
+    return library is not None and importlib.util.find_spec(library) is not None
 
 
 def _are_there(body: bytes, count: int) -> bool:
