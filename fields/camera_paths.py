@@ -150,7 +150,7 @@ def read(path: Path, size: Size | None, usual: Size) -> CameraPath:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise FieldsError(f"{name} cannot be read: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise FieldsError(f"{name} is no JSON; name a camera path") from None
     keyed = content if isinstance(content, dict) else {}
     views = keyed.get("camera_path") or keyed.get("frames")

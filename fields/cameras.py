@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from fields.errors import FieldsError
 from fields.lens import STRAIGHT, Lens
 
 FIELD_OF_VIEW = 35.0  # degrees, of the shorter side
 AZIMUTH = -30.0  # degrees beside the front, as glTF and Blender have it
+MOST_PIXELS = 1 << 26  # of a picture whose rays are in memory at once
 UPS = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 
@@ -114,6 +116,14 @@ class Camera:
         return self.resized(self.width * factor, self.height * factor, factor, factor)
 
 
+def check_size(width: int, height: int) -> None:
+    """FieldsError for a picture without pixels, or with more than can be drawn."""
+    if min(width, height) < 1:
+        raise FieldsError(f"--size must be at least 1x1, got {width}x{height}")
+    if width * height > MOST_PIXELS:
+        raise FieldsError(f"--size must be at most {MOST_PIXELS:,} pixels, got {width}x{height}")
+
+
 def look_at(eye: np.ndarray, centre: np.ndarray, up: np.ndarray) -> np.ndarray:
     """cam_to_world [4, 4] of a camera at `eye` that sees `centre` in its middle."""
     back = (eye - centre) / np.linalg.norm(eye - centre)
@@ -143,9 +153,15 @@ def around(
         size: (width, height) in pixels.
         azimuth, elevation: degrees, around `up` and above the horizon; azimuth 0 looks along the
             axis before `up` in the order x, y, z, against it: from +z where y is up, from -y where
-            z is.
+            z is; elevations are from -90 to 90.
         up: x, y or z.
+
+    Raises FieldsError for other angles.
     """
+    if not math.isfinite(azimuth):
+        raise FieldsError(f"--azimuth must be a finite number, got {azimuth}")
+    if not -90 <= elevation <= 90:  # nor NaN
+        raise FieldsError(f"--elevation must be from -90 to 90 degrees, got {elevation:g}")
     axis = np.asarray(UPS[up])
     front = {"y": (0.0, 0.0, 1.0), "z": (0.0, -1.0, 0.0), "x": (0.0, 1.0, 0.0)}[up]
     side = np.cross(axis, front)

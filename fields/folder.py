@@ -223,6 +223,9 @@ def _make(path: Path) -> RunFolder:
             raise InUse(f"{shown(path)} was made by another fit just now; name another --out")
         for left in hidden.iterdir():  # by a fit that was killed before its first checkpoint
             left.unlink()
+    except InUse:
+        _remove(made)
+        raise
     except OSError as error:
         _remove(made)
         raise _refused(path, error) from None

@@ -80,7 +80,7 @@ class Films:
             with tempfile.TemporaryDirectory(prefix="fields-film-") as folder:
                 path = Path(folder) / "film.mp4"
                 frames = self._frames(shots, (width, height), settings, cancel)
-                write_film(path, frames, message["fps"])
+                write_film(path, frames, (width, height), message["fps"])
                 data = path.read_bytes()
             header = Header(FILM, MP4, id=len(shots), width=width, height=height)
             self._send(header.pack() + data)

@@ -17,7 +17,7 @@ import torch
 from fields import fitting, tracing
 from fields.progress import Silent
 from fields.runs import ShapeRun
-from fields.shapes import Shape, read_shape
+from fields.shapes import Shape
 from fields.signals.shape import ShapeSignal
 
 VIEW = (256, 256)
@@ -41,9 +41,9 @@ class FittedShape:
     errors: np.ndarray  # likewise, coloured by the distance from the mesh
 
 
-def measure(meshes: list[Path], options: argparse.Namespace) -> Iterator[FittedShape]:
-    for path in meshes:
-        shape = read_shape(path)
+def measure(meshes: list[tuple[Path, Shape]], options: argparse.Namespace) -> Iterator[FittedShape]:
+    """Fits of meshes, with the files that they are from."""
+    for path, shape in meshes:
         for model in dict.fromkeys(options.models):
             for limit in sorted(set(options.seconds)):
                 print(f"fitting: {path.name}, {model}, {limit:g} s", file=sys.stderr, flush=True)

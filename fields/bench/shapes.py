@@ -13,8 +13,9 @@ from pathlib import Path
 
 from fields.bench.options import check_numbers
 from fields.catalogue import MODELS
-from fields.errors import FieldsError
+from fields.errors import FieldsError, flag
 
+MOST_SECONDS = 1_000_000
 OUT = Path("runs", "bench-shapes")
 
 
@@ -27,32 +28,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="by default hashgrid and rbf",
     )  # fmt: skip
     add(
-        "--seconds", nargs="+", type=float, default=[5.0, 15.0, 60.0], metavar="S",
-        help="lengths of the fits (5 15 60)",
+        "--seconds", nargs="+", type=float, metavar="S", help="lengths of the fits (5 15 60)",
     )  # fmt: skip
-    add("--seeds", type=int, default=1, metavar="N", help="of each (1)")
-    add("--quick", action="store_true", help="the first mesh, one second")
+    add("--seeds", type=int, metavar="N", help="of each (1)")
+    add("--quick", action="store_true", help="the first mesh, one second, one seed")
     add("--threads", type=int, metavar="N", help="by default what may be used")
     add("--out", type=Path, default=OUT, metavar="DIR", help=f"where results are written ({OUT})")
 
 
 def run(options: argparse.Namespace) -> None:
     check_numbers(options, "seeds")
-    if not all(0 < seconds < 1e6 for seconds in options.seconds):
-        raise FieldsError("--seconds must be more than 0 and finite")
+    for seconds in options.seconds or ():
+        if not 0 < seconds <= MOST_SECONDS:
+            raise FieldsError(
+                f"--seconds must be more than 0 and at most {MOST_SECONDS:,}, got {seconds:g}"
+            )
+    for name in ("seconds", "seeds"):
+        if options.quick and getattr(options, name) is not None:
+            raise FieldsError(f"{flag(name)} does not go with --quick, which has its own")
     meshes = find_meshes(options.data)
     if options.quick:
-        meshes, options.seconds, options.seeds = meshes[:1], [1.0], 1
+        meshes, options.seconds = meshes[:1], [1.0]
+    options.seconds, options.seeds = options.seconds or [5.0, 15.0, 60.0], options.seeds or 1
     from fields import device
     from fields.bench import machine, report, shape_fits, shapes_shown
     from fields.bench.models import make_folder
     from fields.pictures.replacing import replacing
+    from fields.shapes import read_shape
 
-    make_folder(options.out)
     with device.threads(options.threads) as threads:
+        shapes = [(path, read_shape(path)) for path in meshes]
+        make_folder(options.out)
         about = machine.describe(threads)
         options.threads = threads
-        fitted = list(shape_fits.measure(meshes, options))
+        fitted = list(shape_fits.measure(shapes, options))
     result = {"machine": about, "commit": machine.commit(), "rows": shape_fits.rows(fitted)}
     if options.json:
         print(json.dumps(result), flush=True)

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fields.cli.notes import say_fallback
-from fields.cli.parser import Parser, number, whole
+from fields.cli.parser import Parser, file_name, number, whole
 from fields.errors import FieldsError, flag
 
 if TYPE_CHECKING:
     from fields.runs import SceneRun
+
+RESOLUTION = 256
 
 
 def main(arguments: Sequence[str], started: float) -> None:
@@ -18,12 +20,12 @@ def main(arguments: Sequence[str], started: float) -> None:
     add = parser.add_argument
     add("run", metavar="RUN", help="a run folder, or a field.safetensors")
     add(
-        "-o", "--out", metavar="FILE",
+        "-o", "--out", type=file_name, metavar="FILE",
         help="the suffix says the format: glb, ply, obj or stl (RUN/mesh.glb)",
     )  # fmt: skip
     add(
-        "--resolution", type=whole, default=256, metavar="N",
-        help="cells along an axis of the cube, 8 to 1024 (256)",
+        "--resolution", type=whole, metavar="N",
+        help=f"cells along an axis of the cube, 8 to 1024 ({RESOLUTION})",
     )  # fmt: skip
     add(
         "--level", type=number, metavar="V",
@@ -69,24 +71,32 @@ def main(arguments: Sequence[str], started: float) -> None:
             if value is not None:
                 raise FieldsError(f"{option} is not for the {run.kind} that this run stores")
     say_fallback(run)
+    from fields.pictures.replacing import require_place
+
     beside = run.path if run.path.is_dir() else run.path.parent
+    usual = "mesh.glb" if parsed.points is None else "points.ply"
+    out = Path(parsed.out) if parsed.out else beside / usual
+    require_place(out)
     if isinstance(run, SceneRun) and parsed.points is not None:
-        return points(run, parsed, Path(parsed.out) if parsed.out else beside / "points.ply")
+        return points(run, parsed, out)
     import time
 
     import numpy as np
 
     from fields.runs import scene_mesh
     from fields.shapes.floaters import small_parts, without
+    from fields.shapes.with_open3d import open3d_for
     from fields.shapes.write import decimate, nearest, write_mesh
 
+    if parsed.faces is not None:
+        open3d_for("--faces")
     options = {} if parsed.level is None else {"level": parsed.level}
     if isinstance(run, SceneRun):
         options |= {"time": parsed.time, "keep_unseen": parsed.keep_unseen}
     begin = time.perf_counter()
     floaters = ""
     with threads():
-        vertices, faces, normals = run.mesh(parsed.resolution, **options)
+        vertices, faces, normals = run.mesh(parsed.resolution or RESOLUTION, **options)
         if parsed.drop_floaters or isinstance(run, SceneRun):
             small = small_parts(faces)
             if parsed.drop_floaters:
@@ -107,7 +117,6 @@ def main(arguments: Sequence[str], started: float) -> None:
         vertices, faces = decimate(vertices, faces, parsed.faces)
         colours = None if colours is None else colours[nearest(all_vertices, vertices)]
         normals = None
-    out = Path(parsed.out) if parsed.out else beside / "mesh.glb"
     write_mesh(out, vertices, faces, normals, colours, up=getattr(run, "up", "z"))
     counts = f"{len(faces):,} faces, {len(vertices):,} vertices"
     print(f"{shown(out)}: {counts}; {duration(seconds)}{floaters}")
@@ -115,6 +124,12 @@ def main(arguments: Sequence[str], started: float) -> None:
 
 def check(parsed: argparse.Namespace) -> None:
     """FieldsError for numbers of no use, and options that exclude one another."""
+    from fields.shapes.limits import check_faces, check_resolution
+
+    if parsed.resolution is not None:
+        check_resolution(parsed.resolution)
+    if parsed.faces is not None:
+        check_faces(parsed.faces)
     if parsed.time is not None and not 0 <= parsed.time <= 1:
         raise FieldsError(f"--time must be from 0 to 1, got {parsed.time:g}")
     if parsed.points is None:
@@ -123,7 +138,7 @@ def check(parsed: argparse.Namespace) -> None:
         raise FieldsError(f"--points must be at least 1, got {parsed.points}")
     if parsed.out and Path(parsed.out).suffix.lower() != ".ply":
         raise FieldsError(f"--points writes a PLY; end {parsed.out} in .ply")
-    for name in ("level", "faces", "drop_floaters", "keep_unseen"):
+    for name in ("resolution", "level", "faces", "drop_floaters", "keep_unseen"):
         if getattr(parsed, name) not in (None, False):
             raise FieldsError(f"{flag(name)} is for meshes and does not go with --points")
 

@@ -1,6 +1,7 @@
 """argparse with errors of one line that say what would be right."""
 
 import argparse
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
@@ -34,8 +35,9 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(_joined(args or ()), namespace)
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """As parse_args, with a suggestion for what is unknown."""
-        parsed, unknown = self.parse_known_args(arguments)
+        """As parse_args, with a suggestion for what is unknown; options may stand between what has
+        no option."""
+        parsed, unknown = self.parse_known_intermixed_args(_joined(arguments))
         if unknown:
             raise FieldsError(self.unknown(unknown))
         return parsed
@@ -72,6 +74,12 @@ class Parser(argparse.ArgumentParser):
         )
 
 
+def file_name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError(f"must be the name of a file, got {text!r}")
+    return text
+
+
 def whole(text: str) -> int:
     try:
         return int(text)
@@ -80,19 +88,28 @@ def whole(text: str) -> int:
 
 
 def number(text: str) -> float:
+    """A finite one: no option means anything by NaN or infinity."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from None
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a finite number, got {text}")
+    return value
 
 
 def size(text: str) -> tuple[int, int] | float:
     """WxH in pixels, or the factor of an enlargement such as 4x."""
     pixels = re.fullmatch(r"([+-]?[0-9]+)x([+-]?[0-9]+)", text.lower())
     if pixels:
-        return int(pixels[1]), int(pixels[2])
+        width, height = int(pixels[1]), int(pixels[2])
+        if min(width, height) < 1:
+            raise argparse.ArgumentTypeError(f"must be at least 1x1, got {text}")
+        return width, height
     factor = re.fullmatch(r"([+-]?[0-9]*\.?[0-9]+)x", text.lower())
     if factor:
+        if not 0 < float(factor[1]) < math.inf:
+            raise argparse.ArgumentTypeError(f"must be more than 0 times the source, got {text}")
         return float(factor[1])
     raise argparse.ArgumentTypeError(
         f"must be WIDTHxHEIGHT, such as 640x480, or times the source, such as 4x, got {text!r}"
@@ -112,11 +129,12 @@ def box(text: str) -> tuple[int, int, int, int]:
 
 def _joined(arguments: Sequence[str]) -> list[str]:
     """`--crop -1,0,5,5` as `--crop=-1,0,5,5`: argparse takes what starts with a dash for an option,
-    unless it is a number and nothing else."""
+    unless it is a finite number and nothing else."""
     joined: list[str] = []
     for argument in arguments:
         before = joined[-1] if joined else ""
-        if before.startswith("--") and "=" not in before and re.match(r"-[.\d]", argument):
+        is_option = before.startswith("--") and "=" not in before
+        if is_option and re.match(r"-([.\d]|inf|nan)", argument, re.I):
             joined[-1] = f"{before}={argument}"
         else:
             joined.append(argument)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fields.cli import render_scene
 from fields.cli.notes import say_fallback
-from fields.cli.parser import Parser, box, number, size, whole
+from fields.cli.parser import Parser, box, file_name, number, size, whole
 from fields.errors import FieldsError, either, flag
 
 if TYPE_CHECKING:
@@ -32,7 +32,13 @@ def main(arguments: Sequence[str], started: float) -> None:
     parser = Parser("render", "Draw a fitted field, at any size.")
     add = parser.add_argument
     add("run", metavar="RUN", help="a run folder, or a field.safetensors")
-    add("-o", "--out", metavar="FILE", help="the suffix says the format (RUN/render.png)")
+    add(
+        "-o",
+        "--out",
+        type=file_name,
+        metavar="FILE",
+        help="the suffix says the format (RUN/render.png)",
+    )
     add(
         "--size", type=size, metavar="WxH", help="of the whole picture; 4x: 4 times the source (1x)"
     )
@@ -43,7 +49,12 @@ def main(arguments: Sequence[str], started: float) -> None:
         help="only these pixels of a picture, of those that --size makes",
     )
     add = parser.add_argument_group("of a shape or a scene").add_argument
-    add("--camera", metavar="FILE", help="the cameras of a JSON file, one or a whole path")
+    add(
+        "--camera",
+        type=file_name,
+        metavar="FILE",
+        help="the cameras of a JSON file, one or a whole path",
+    )
     add("--orbit", type=whole, metavar="N", help="N views once around")
     add("--fps", type=number, metavar="N", help="of a film (that of the camera path, or 30)")
     add(
@@ -95,8 +106,7 @@ def main(arguments: Sequence[str], started: float) -> None:
         elif isinstance(run, VolumeRun):
             volume(run, parsed)
         elif isinstance(run, SceneRun):
-            out = Path(parsed.out) if parsed.out else None
-            render_scene.scene(run, parsed, out, beside(run))
+            render_scene.scene(run, parsed, beside(run))
 
 
 def picture(run: "PictureRun", parsed: argparse.Namespace) -> None:
@@ -130,11 +140,12 @@ def shape(run: "ShapeRun", parsed: argparse.Namespace) -> None:
         views = [run.camera(size, **angles)]
     shading = parsed.shading or "lit"
     out = place(run, parsed, "png" if len(views) == 1 else "mp4")
+    render_scene.check_fps(parsed, out)
     drawn = (run.render(camera=view, shading=shading) for view in views)
     if is_film(out):
         from fields.films import write_film
 
-        write_film(out, drawn, parsed.fps or 30.0)
+        write_film(out, drawn, size, parsed.fps or 30.0)
         print(f"{shown(out)}: {len(views)} views of {size[0]} x {size[1]} pixels")
         return
     paths = render_scene.numbered(out, len(views))
@@ -149,8 +160,8 @@ def volume(run: "VolumeRun", parsed: argparse.Namespace) -> None:
     from fields.pictures.naming import shown
 
     axis, at = parsed.slice or ("z", 0.5)
-    pixels = run.render(parsed.size, axis=axis, at=at)
     out = place(run, parsed, "png")
+    pixels = run.render(parsed.size, axis=axis, at=at)
     write_picture(out, pixels)
     print(f"{shown(out)}: {pixels.shape[1]} x {pixels.shape[0]} pixels")
 
@@ -199,8 +210,12 @@ def axis_at(text: str) -> tuple[str, float]:
 
 
 def place(run: "Run", parsed: argparse.Namespace, suffix: str) -> Path:
-    """Where the drawing goes."""
-    return Path(parsed.out) if parsed.out else beside(run) / f"render.{suffix}"
+    """Where the drawing goes; FieldsError where it cannot."""
+    from fields.pictures.replacing import require_place
+
+    out = Path(parsed.out) if parsed.out else beside(run) / f"render.{suffix}"
+    require_place(out)
+    return out
 
 
 def beside(run: "Run") -> Path:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fields.errors import FieldsError, either
+from fields.errors import FieldsError, either, flag
 
 if TYPE_CHECKING:
     from fields.camera_paths import Shot
@@ -21,9 +21,12 @@ BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 _NUMBERS = (".npy", ".exr", ".tif", ".tiff")  # which hold depths and normals as they are
 
 
-def scene(run: SceneRun, parsed: argparse.Namespace, out: Path | None, beside: Path) -> None:
-    """Draw what the arguments ask for, into `out` or a file `beside`; FieldsError before that for
+def scene(run: SceneRun, parsed: argparse.Namespace, beside: Path) -> None:
+    """Draw what the arguments ask for, into --out or a file `beside`; FieldsError before that for
     what does not fit the scene."""
+    from fields.pictures.replacing import require_place
+
+    out = Path(parsed.out) if parsed.out else None
     if parsed.time is not None and not run.moves:
         raise FieldsError("--time is for scenes that move, and this one stands still")
     if isinstance(parsed.size, float):
@@ -34,6 +37,8 @@ def scene(run: SceneRun, parsed: argparse.Namespace, out: Path | None, beside: P
         return split(run, parsed, out or beside / "views")
     shots, fps = _shots(run, parsed)
     path = out or beside / f"render.{'png' if len(shots) == 1 else 'mp4'}"
+    require_place(path)
+    check_fps(parsed, path)
     shading = parsed.shading or "colour"
     if path.suffix.lower() == ".npy" or (
         shading in ("depth", "normals", "opacity") and path.suffix.lower() in _NUMBERS
@@ -124,7 +129,7 @@ def _pictures(
 
     width, height = shots[0].camera.width, shots[0].camera.height
     if path.suffix.lower() == ".mp4":
-        write_film(path, drawn(), fps)
+        write_film(path, drawn(), (width, height), fps)
         told.close()
         print(f"{shown(path)}: {len(shots)} views of {width} x {height} pixels")
         return
@@ -184,10 +189,23 @@ def check(parsed: argparse.Namespace, splits: tuple[str, ...] = ("train", "val",
         raise FieldsError(f"--split must be {either(splits)}, got {parsed.split!r}")
     if parsed.spiral is not None and not 1 <= parsed.spiral <= 10_000:
         raise FieldsError(f"--spiral must be from 1 to 10,000, got {parsed.spiral}")
-    if parsed.split and parsed.size:
+    of_photos = {"size": "the size of the photos", "time": "the times of the photos"}
+    of_photos["fps"] = "files of their own"
+    for name, why in of_photos.items():
+        if parsed.split and getattr(parsed, name) is not None:
+            raise FieldsError(f"{flag(name)} does not go with --split, whose views have {why}")
+    if parsed.background and parsed.shading not in (None, "colour"):
         raise FieldsError(
-            "--size does not go with --split, whose views have the size of the photos"
+            f"--background is behind colours and does not go with --shading {parsed.shading}"
         )
+
+
+def check_fps(parsed: argparse.Namespace, out: Path) -> None:
+    """FieldsError for a rate of what is no film."""
+    from fields.pictures.naming import shown
+
+    if parsed.fps is not None and out.suffix.lower() != ".mp4":
+        raise FieldsError(f"--fps is of films (.mp4), and {shown(out)} is none; leave it away")
 
 
 class Told:

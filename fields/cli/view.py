@@ -19,14 +19,21 @@ def main(arguments: Sequence[str], started: float) -> None:
     parsed, others = parser.parse_known_args(arguments)
     if not 0 <= (parsed.port or 0) < 65536:
         raise FieldsError(f"--port must be from 0 to 65,535, got {parsed.port}")
-    if not 0 <= parsed.share <= 1:
+    if not 0 <= (parsed.share or 0) <= 1:
         raise FieldsError(f"--share must be from 0 to 1, got {parsed.share:g}")
     options = {"host": parsed.host, "origins": parsed.allow_origin}
     if parsed.port is not None:
         options["port"] = parsed.port
     if is_stored(parsed.thing):
+        from fields.pictures.naming import shown
+
         if others:
             raise FieldsError(parser.unknown(others))
+        if parsed.share is not None:
+            raise FieldsError(
+                f"--share is of a training in view, and {shown(parsed.thing)} is fitted; leave it"
+                " away"
+            )
         _view(parsed.thing, options, parsed.no_open)
     else:
         _fit_in_view([parsed.thing, *others], options, parsed, started)
@@ -49,7 +56,7 @@ def _parser() -> Parser:
     )  # fmt: skip
     add("--no-open", action="store_true", help="do not open the browser")
     add(
-        "--share", type=number, default=SHARE, metavar="X",
+        "--share", type=number, metavar="X",
         help=f"of the time that goes to training while a camera moves, from 0 to 1 ({SHARE})",
     )  # fmt: skip
     return parser
@@ -99,9 +106,10 @@ def _fit_in_view(
     from fields.session import Session
     from fields_viewer.subjects import subject_of
     from fields_viewer.training import Training
-    from fields_viewer.turns import Turns
+    from fields_viewer.turns import SHARE, Turns
 
-    training = Training(fit.progress(), Turns(parsed.share))
+    share = SHARE if parsed.share is None else parsed.share
+    training = Training(fit.progress(), Turns(share))
     viewers: list[Viewer] = []
 
     def begins(session: Session) -> None:

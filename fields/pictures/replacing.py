@@ -45,10 +45,25 @@ def replacing(path, known_as=None) -> Iterator[BinaryIO]:
                 os.unlink(temporary)
 
 
+def require_place(path) -> None:
+    """FieldsError where `replacing` could not write a file; so a command can refuse before it has
+    computed anything."""
+    name = shown(path)
+    try:
+        target = os.path.realpath(os.fsdecode(path))
+        _mode(target, name)
+    except (OSError, ValueError) as error:
+        if isinstance(error, FieldsError):
+            raise
+        raise FieldsError(f"{name} cannot be written: {_reason(error)}") from None
+    if not os.access(os.path.dirname(target), os.W_OK | os.X_OK):
+        raise FieldsError(f"{name} cannot be written: its folder may not be written to by you")
+
+
 def _mode(target: str, name: str) -> int:
     try:
         found = os.stat(target).st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         folder = os.path.dirname(target)
         if not os.path.isdir(folder):
             raise FieldsError(

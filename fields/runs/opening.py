@@ -55,6 +55,8 @@ def load(path: str | os.PathLike, *, model: nn.Module | None = None, device: str
     Runs no code of the file. Raises FieldsError, in one line, for what is missing, damaged, cut
     short, of a newer format, or does not fit `model`.
     """
+    if not os.fspath(path):
+        raise FieldsError(f"no run is named; give a run folder or a {folder.FIELD}")
     path = Path(path)
     if not os.path.lexists(path):
         raise FieldsError(_missing(path))
@@ -67,12 +69,26 @@ def load(path: str | os.PathLike, *, model: nn.Module | None = None, device: str
     tensors, config = checkpoint.read(file)
     if config.get("kind") != "field":
         raise FieldsError(f"{shown(file)} is a {config.get('kind')}, not a field; name the run")
+    if not _says_what_it_is(config):
+        raise FieldsError(f"{shown(file)} does not say what it stores; fit again")
     field = checkpoint.restore(file, tensors, config, model)
     metrics = _metrics(path / folder.METRICS, config) if path.is_dir() else {}
     where = torch.device(device)
     if isinstance(field, WITH_MLP) and not computes(field.mlp.precision, where):
         field.mlp = dataclasses.replace(field.mlp, precision="float32")
     return run_of(path, field.to(where), config, metrics, tensors)
+
+
+def _says_what_it_is(config: dict[str, Any]) -> bool:
+    """Whether a file, which others may have written, has what every kind of run asks it for."""
+    signal = config.get("signal")
+    words = ("kind", "name")
+    return (
+        isinstance(signal, dict)
+        and all(isinstance(signal.get(word), str) for word in words)
+        and all(type(config.get(number)) is int for number in ("steps", "seed"))
+        and isinstance(config.get("version"), str)
+    )
 
 
 def _missing(path: Path) -> str:

@@ -103,7 +103,7 @@ class Run:
 
     def _source_path(self) -> str:
         path = self.metrics.get("source")
-        if path in (None, "array"):
+        if not isinstance(path, str) or path == "array":
             raise FieldsError(f"{shown(self.path)} does not say where its source is; name it")
         return path
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fields import folder
 from fields.camera_paths import Rig, Shot
-from fields.cameras import Camera
+from fields.cameras import Camera, check_size
 from fields.errors import Cancelled, FieldsError, either
 from fields.models.radiance import Radiance
 from fields.pictures import png
@@ -161,6 +161,7 @@ class SceneRun(Run):
             time, cancel: as `trace`.
         """
         _check_shading(shading)
+        check_size(camera.width, camera.height)
         return self.values(camera, self.trace(camera, time, cancel), shading, background)
 
     def values(

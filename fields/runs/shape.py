@@ -21,6 +21,7 @@ from fields.render import device_of
 from fields.runs.run import Run
 from fields.shapes import Shape, ShapeSpace, read_shape
 from fields.shapes.extract import extract
+from fields.shapes.limits import check_level
 from fields.shapes.open_surface import extract_open
 from fields.shapes.polish import field_normals
 from fields.signals.colours import ColourSignal, to_bytes
@@ -48,10 +49,13 @@ class ShapeRun(Run):
         try:
             self.space = ShapeSpace.from_dict(signal["space"])
             self.stores, self.up = signal["stores"], signal["up"]
-            low, high = (np.asarray(corner, np.float64) for corner in signal["box"])
+            self.low, self.high = np.asarray(signal["box"], np.float64).reshape(2, 3)
+            sound = self.stores in NAMES and self.up in cameras.UPS
+            sides = self.high - self.low
+            if not (sound and (sides >= 0).all() and 0 < sides.max() < np.inf):
+                raise ValueError
         except (KeyError, TypeError, ValueError):
-            raise FieldsError(f"{shown(self.path)} describes no shape") from None
-        self.low, self.high = low, high
+            raise FieldsError(f"{shown(self.path)} describes no shape; fit again") from None
         colours = colouring.restore(self.path, tensors, self.config)
         self.colour_field = None if colours is None else colours.to(device_of(self.field))
         # So that a field alone can be asked in the units that the user knows.
@@ -112,6 +116,7 @@ class ShapeRun(Run):
         Returns vertices [V, 3] float64, faces [F, 3] int64 and unit normals [V, 3].
         """
         resolution = RESOLUTION if resolution is None else resolution
+        check_level(level)
         if not self.is_signed:
             if level:
                 raise FieldsError("--level is for signed fields; this one stores no sign")
@@ -139,7 +144,7 @@ class ShapeRun(Run):
         azimuth: float = cameras.AZIMUTH,
         elevation: float = 20.0,
     ) -> Camera:
-        """One that sees the whole shape; angles in degrees."""
+        """One that sees the whole shape; angles in degrees, see cameras.around."""
         centre, radius = self.ball
         return cameras.around(
             centre, radius, size, azimuth=azimuth, elevation=elevation, up=self.up
@@ -168,14 +173,17 @@ class ShapeRun(Run):
             smooth: rays along an axis of a pixel.
             cancel: [1]; Cancelled is raised once it is not zero.
 
-        Returns [height, width, 3] uint8. Raises FieldsError for `colour` where none is stored.
+        Returns [height, width, 3] uint8. Raises FieldsError for a size of no use, and for `colour`
+        where none is stored.
         """
+        camera = camera or self.camera(size or (800, 800))
+        cameras.check_size(camera.width, camera.height)
         field = self.colour_field
         if field is None and shading == "colour":
             raise FieldsError(f"{shown(self.path)} stores no colours; --shading lit draws it grey")
         return tracing.draw(
             self.tracer(),
-            camera or self.camera(size or (800, 800)),
+            camera,
             self.space,
             shading=shading,
             smooth=smooth,
@@ -241,7 +249,7 @@ class ShapeRun(Run):
     @property
     def described(self) -> str:
         colours = " and colours" if self.has_colours else ""
-        return NAMES.get(self.stores, "nothing that is known") + colours
+        return NAMES[self.stores] + colours
 
     def __repr__(self) -> str:
         iou = self.metrics.get("iou")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -18,6 +19,7 @@ from fields.runs.run import Run
 from fields.runs.shape import in_units
 from fields.shapes import Volume, read_volume
 from fields.shapes.extract import extract
+from fields.shapes.limits import check_level
 from fields.shapes.polish import field_normals
 from fields.signals.volume import VolumeSignal
 
@@ -37,8 +39,10 @@ class VolumeRun(Run):
             x, y, z = signal["shape"]
             low, high = signal["window"]
             self.shape, self.window = (int(x), int(y), int(z)), (float(low), float(high))
+            if min(self.shape) < 2 or not -math.inf < self.window[0] < self.window[1] < math.inf:
+                raise ValueError
         except (KeyError, TypeError, ValueError):
-            raise FieldsError(f"{shown(self.path)} describes no volume") from None
+            raise FieldsError(f"{shown(self.path)} describes no volume; fit again") from None
 
     def render(
         self,
@@ -92,6 +96,8 @@ class VolumeRun(Run):
         Returns vertices [V, 3], faces [F, 3] and unit normals [V, 3], which point to lower values.
         """
         low, high = self.window
+        if level is not None:
+            check_level(level)
         share = 0.5 if level is None else (level - low) / (high - low)
 
         def below(coords: Tensor) -> Tensor:

@@ -67,6 +67,8 @@ def require_scene(path) -> Format:
 def is_meant(path) -> bool:
     """Whether a scene is named: its file, or any folder, of which `require_scene` says what it
     lacks."""
+    if not os.fspath(path):  # which a Path takes for this folder
+        return False
     return Path(os.fsdecode(path)).is_dir() or find_scene(path) is not None
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields.errors import FieldsError, NoSurface
+from fields.errors import NoSurface
 from fields.shapes.asking import Asking
 from fields.shapes.edges import find_edges, is_closed
+from fields.shapes.limits import check_resolution
 from fields.shapes.march import Marched, march
 from fields.shapes.polish import polish
 from fields.shapes.refine import SIDE, refine, slope_bound
 
-MIN_RESOLUTION, MAX_RESOLUTION = 8, 1024
 SLAB = 64  # cells along x that are in memory at once
 # Edges of the grid that the surface crosses, for each cell that covers a face of the cube: one as
 # large as all its faces crosses about 9. The mesh of a field that has learned little would take
@@ -82,14 +82,6 @@ def extract(
             high,
         )
     return polish(field, vertices / resolution, 1 / resolution), faces
-
-
-def check_resolution(resolution: int) -> None:
-    """FieldsError unless it is from MIN_RESOLUTION to MAX_RESOLUTION."""
-    if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
-        raise FieldsError(
-            f"--resolution must be from {MIN_RESOLUTION} to {MAX_RESOLUTION}, got {resolution}"
-        )
 
 
 def _marched(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fields.errors import NoSurface
 from fields.shapes.asking import Asking
-from fields.shapes.extract import check_resolution
+from fields.shapes.limits import check_resolution
 from fields.shapes.orient import make_consistent
 from fields.shapes.refine import SIDE, refine, slope_bound
 

@@ -50,6 +50,9 @@ class ShapeSpace:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ShapeSpace":
-        """The inverse of `as_dict`."""
+        """The inverse of `as_dict`; ValueError, KeyError or TypeError where it is none."""
         x, y, z = values["offset"]
-        return cls(float(values["scale"]), (float(x), float(y), float(z)))
+        space = cls(float(values["scale"]), (float(x), float(y), float(z)))
+        if not (0 < space.scale < np.inf and np.isfinite(space.offset).all()):
+            raise ValueError("a scale is more than 0 and finite, and so is an offset")
+        return space

@@ -12,6 +12,7 @@ from fields.errors import FieldsError, either
 from fields.pictures.naming import shown
 from fields.pictures.replacing import replacing
 from fields.shapes import glb, ply
+from fields.shapes.limits import check_faces
 from fields.shapes.with_open3d import open3d_for
 
 _FORMATS = {".glb": "glb", ".ply": "ply", ".obj": "obj", ".stl": "stl"}
@@ -101,8 +102,7 @@ def _shortest_turn(up: np.ndarray) -> np.ndarray:
 def decimate(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """A mesh [V, 3], [F, 3] with about `count` faces, by open3d (quadric error, Garland & Heckbert
     1997); as it is where it has no more. Raises FieldsError below 4 faces or without open3d."""
-    if count < 4:
-        raise FieldsError(f"--faces must be at least 4, got {count}")
+    check_faces(count)
     if len(faces) <= count:
         return vertices, faces
     open3d = open3d_for("--faces")
