@@ -126,10 +126,38 @@ def test_help_answers_within_half_a_second(tmp_path):
         ("fit nope", "nope is neither a file nor a sample; samples are astronaut, brick"),
         ("fit astronout", "did you mean the sample astronaut?"),
         ("fit .", "folder"),
+        ("fit astronaut --seconds -inf", "--seconds must be a finite number, got -inf"),
+        ("fit astronaut --overwrite", "--overwrite replaces the run in --out; name it"),
+        ("fit astronaut --background white", "--background is for scenes"),
+        ("fit astronaut --loss binary", "--loss binary is for --stores occupancy; that of all"),
+        ("fit a.obj --stores occupancy --loss l2", "--stores occupancy, whose loss is binary"),
+        ("fit a.obj --stores udf --sign winding", "--sign is for --stores auto, sdf or occup"),
+        ("fit a.obj --stores occupancy --eikonal 1", "--eikonal is for --stores auto, sdf or udf"),
+        ("fit a.obj --surface 0 --jitter 0.01", "--jitter 0.01 does nothing with --surface 0"),
+        ("fit a.obj --near 0 --spread 0.01", "--spread 0.01 does nothing with --near 0"),
+        ("fit a.obj --truncation 9", "--truncation must be at most 1.0"),
         ("render", "needs RUN"),
         ("render run --size 5", "WIDTHxHEIGHT"),
         ("render run --size 4y", "or times the source, such as 4x"),
         ("render run --crop 1,2,3", "X0,Y0,X1,Y1"),
+        ("render run --size 0x0", "--size must be at least 1x1, got 0x0"),
+        ("render run --size -3x4", "--size must be at least 1x1, got -3x4"),
+        ("render run --size 0x", "--size must be more than 0 times the source, got 0x"),
+        ("render run --azimuth nan", "--azimuth must be a finite number, got nan"),
+        ("render run --azimuth -inf", "--azimuth must be a finite number, got -inf"),
+        ("render run --elevation nan", "--elevation must be a finite number, got nan"),
+        ("render run --fps nan", "--fps must be a finite number, got nan"),
+        ("render run --split test --time 0", "--time does not go with --split"),
+        ("render run --split test --fps 9", "--fps does not go with --split"),
+        ("render run --background white --shading depth", "--background is behind colours"),
+        ("render run --out=", "must be the name of a file"),
+        ("mesh run --out=", "must be the name of a file"),
+        ("mesh run --level nan", "--level must be a finite number, got nan"),
+        ("mesh run --resolution 9999", "--resolution must be from 8 to 1024, got 9999"),
+        ("mesh run --faces 3", "--faces must be at least 4, got 3"),
+        ("mesh run --faces -5", "--faces must be at least 4, got -5"),
+        ("mesh run --points 9 --resolution 9", "--resolution is for meshes"),
+        ("eval run --json a b", "does not know what to do with 'b'"),
         ("render run -o .", ". is a folder; name a file in it, such as picture.png"),
         ("render run -o a.xyz", "suffix"),
         ("bench nothing", "kernels"),
@@ -225,6 +253,8 @@ def test_eval_and_info_say_score_and_kind(run, here):
     line = fails("eval", path, "other.png", cwd=cwd, run=here)
     assert "other is 9 x 9, RGB, 8 bit" in line and "56 x 40, RGB, 8 bit; name a" in line
     assert "name it" in fails("eval", path / "field.safetensors", cwd=cwd, run=here)
+    for line in (["--json", path, "other.png"], [path, "--json", "other.png"]):
+        assert "other is 9 x 9" in fails("eval", *line, cwd=cwd, run=here)
 
 
 def test_render_draws_a_size_and_a_crop_into_a_file(run, tmp_path, here):
@@ -251,6 +281,29 @@ def test_a_damaged_run_gets_one_line_from_every_verb(run, tmp_path, here):
         assert "damaged" in fails(*arguments, cwd=tmp_path, run=here)
     (tmp_path / "field.safetensors").write_bytes(data[:-5])
     assert "cut short" in fails("info", ".", cwd=tmp_path, run=here)
+    (tmp_path / "field.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+    assert "is a Git LFS pointer, not the field" in fails("info", ".", cwd=tmp_path, run=here)
+
+
+def test_nothing_is_computed_for_a_file_that_cannot_be_written(run, tmp_path, here, monkeypatch):
+    monkeypatch.setattr("fields.runs.picture.PictureRun.render", None)
+    (tmp_path / "file").touch()
+    for name, why in [
+        ("no/a.png", "there is no folder"),
+        ("file/a.png", "there is no folder"),
+        ("/dev/full/a.png", "there is no folder"),
+        (f"{'long' * 99}.png", "File name too long"),
+    ]:
+        assert why in fails("render", run[0], "-o", name, cwd=tmp_path, run=here)
+
+
+def test_an_empty_name_gets_one_line(tmp_path, here):
+    for line, why in [
+        (["info", ""], "no run is named"),
+        (["mesh", ""], "no run is named"),
+        (["fit", ""], "no picture is named"),
+    ]:
+        assert why in fails(*line, cwd=tmp_path, run=here)
 
 
 def test_info_trusts_no_file(run, tmp_path, here):
@@ -260,6 +313,8 @@ def test_info_trusts_no_file(run, tmp_path, here):
     (path / "metrics.json").write_text('{"steps": 60, "psnr": "high"}')
     done = here("info", path, cwd=tmp_path)
     assert done.returncode == 0 and "parameters" in done.stdout
+    (path / "metrics.json").write_text('{"steps": 60, "source": 5}')
+    assert "does not say where its source is" in fails("eval", path, cwd=tmp_path, run=here)
 
 
 def test_a_number_past_all_numbers_gets_one_line(folder, here):
@@ -274,7 +329,9 @@ def test_an_existing_run_is_not_overwritten(run, here):
 
 
 def test_a_place_that_cannot_be_written_gets_one_line(folder, here):
-    places = ["/proc/run", "/dev/null/run", "waves.png/run", "waves.png"]
+    (folder / "taken").mkdir()
+    (folder / "taken" / "note").touch()
+    places = ["/proc/run", "/dev/null/run", "waves.png/run", "waves.png", "new/../taken"]
     for place in places:
         fails("fit", "waves.png", "--steps=1", "--out", place, cwd=folder, run=here)
 

@@ -11,7 +11,7 @@ from fits import same
 from small import one_line
 
 import fields
-from fields import FieldsError
+from fields import FieldsError, checkpoint
 from fields.cli import main
 from fields.runs import ShapeRun, VolumeRun
 from fields.shapes import Shape, Volume
@@ -218,6 +218,103 @@ def test_options_of_shapes_are_refused_for_pictures(tmp_path):
         fields.fit(torus(), out=tmp_path / "run", steps=1, downscale=2)
 
 
+def asked(**options):
+    """What `fields.fit` refuses before it reads anything."""
+    return fields.fit("nothing.obj", steps=1, **options)
+
+
+@pytest.mark.parametrize("loss", ["l2", "l1", "relative"])
+def test_a_logit_is_not_learned_as_a_number(loss):
+    with pytest.raises(FieldsError, match=rf"--loss {loss} does not go with --stores occupancy"):
+        asked(stores="occupancy", loss=loss)
+
+
+@pytest.mark.parametrize("stores", ["auto", "sdf", "udf"])
+def test_a_distance_is_not_learned_as_a_logit(stores):
+    with pytest.raises(FieldsError, match="--loss binary is for --stores occupancy; that of all"):
+        asked(stores=stores, loss="binary")
+
+
+def test_any_source_but_an_occupancy_refuses_the_loss_of_logits(tmp_path):
+    for source in (np.zeros((8, 8, 3), np.uint8), volume(), torus(), points()):
+        with pytest.raises(FieldsError, match="--loss binary is for --stores occupancy"):
+            fields.fit(source, out=tmp_path / "no", steps=1, loss="binary")
+    assert not (tmp_path / "no").exists()
+
+
+def test_losses_that_fit_what_is_stored_are_taken(tmp_path):
+    own = {"out": tmp_path / "run", "overwrite": True, "steps": 2, **SMALL}
+    for options in ({"stores": "occupancy", "loss": "binary"}, {"loss": "l1"}, {"loss": "l2"}):
+        assert fields.fit(torus(), **options, **own).steps == 2
+    run = fields.fit(torus(), stores="occupancy", loss=lambda v, t: (v - t).abs().mean(), **own)
+    assert run.steps == 2  # whoever brings a loss of their own knows why
+    again = fields.fit(torus(), out=run.path, steps=2, stores="occupancy", overwrite=True, **SMALL)
+    on = fields.fit(torus(), out=again.path, steps=3, loss="binary", resume=True)
+    assert on.steps == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"stores": "udf", "sign": "winding"}, ("--sign", "--stores", "udf")),
+        ({"stores": "udf", "sign": "pseudonormal"}, ("--sign", "--stores", "udf")),
+        ({"stores": "occupancy", "truncation": 0.1}, ("--truncation", "--stores", "occupancy")),
+        ({"stores": "occupancy", "eikonal": 0.1}, ("--eikonal", "--stores", "occupancy")),
+        ({"surface": 0.0, "jitter": 0.01}, ("jitter", "surface 0")),
+        ({"near": 0.0, "spread": 0.01}, ("spread", "near 0")),
+        ({"overwrite": True}, ("--overwrite", "--out")),
+    ],
+)
+def test_an_option_that_does_nothing_beside_another_is_refused(options, words):
+    with pytest.raises(FieldsError) as error:
+        asked(**options)
+    assert all(word in str(error.value) for word in words)
+
+
+def test_options_at_their_defaults_go_with_all_others():
+    with pytest.raises(FieldsError, match=r"nothing\.obj does not exist"):
+        asked(stores="udf", sign="auto", truncation=0.0, surface=0.0, near=0.0)
+
+
+def test_a_view_or_a_level_that_is_no_number_is_refused(fitted):
+    for angles, why in [
+        ({"azimuth": np.nan}, "--azimuth must be a finite number, got nan"),
+        ({"elevation": np.inf}, "--elevation must be from -90 to 90 degrees, got inf"),
+        ({"elevation": 91.0}, "--elevation must be from -90 to 90 degrees, got 91"),
+    ]:
+        with pytest.raises(FieldsError, match=why):
+            fitted.camera((8, 8), **angles)
+    for size, why in [((0, 8), "at least 1x1, got 0x8"), ((9000, 9000), "at most 67,108,864")]:
+        with pytest.raises(FieldsError, match=why):
+            fitted.render(size)
+    for level in (np.nan, np.inf):
+        with pytest.raises(FieldsError, match="--level must be a finite number"):
+            fitted.mesh(16, level=level)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"up": "q"}, "describes no shape"),
+        ({"stores": "foam"}, "describes no shape"),
+        ({"box": [[0, 0], [1, 1]]}, "describes no shape"),
+        ({"box": [[0, 0, 0], [0, 0, 0]]}, "describes no shape"),
+        ({"space": {"scale": 0.0, "offset": [0, 0, 0]}}, "describes no shape"),
+        ({"kind": "volume", "shape": [1, 9, 9], "window": [0, 1]}, "describes no volume"),
+        ({"kind": "volume", "shape": [9, 9, 9], "window": [1, 1]}, "describes no volume"),
+        ({"kind": ["shape"]}, "does not say what it stores"),
+        ({"name": None}, "does not say what it stores"),
+    ],
+)
+def test_a_file_that_says_what_cannot_be_is_not_opened(fitted, tmp_path, changed, why):
+    tensors, content = checkpoint.read(fitted.path / "field.safetensors")
+    content["signal"] |= changed
+    del content["format_version"], content["digest"]
+    checkpoint.write(tmp_path / "field.safetensors", tensors, content)
+    with pytest.raises(FieldsError, match=why):
+        fields.load(tmp_path)
+
+
 def run_command(capsys, *arguments):
     status = main([str(argument) for argument in arguments])
     captured = capsys.readouterr()
@@ -260,6 +357,14 @@ def test_the_commands_on_a_mesh_file(tmp_path, capsys, monkeypatch):
         fields.fit("text.txt")
     for arguments, line in [
         (("mesh", run, "-o", "a.xyz"), "its suffix says no format of meshes"),
+        (("mesh", run, "-o", "no/a.ply"), "no/a.ply cannot be written: there is no folder"),
+        (("render", run, "-o", "no/a.png"), "no/a.png cannot be written: there is no folder"),
+        (("render", run, "--fps", 9, "-o", "a.png"), "--fps is of films (.mp4), and a.png is none"),
+        (("render", run, "--orbit", 2, "--fps", 9, "-o", "a.png"), "--fps is of films (.mp4)"),
+        (("render", run, "--orbit", 2, "--size", "9x9"), "sides must be even, got 9x9"),
+        (("render", run, "--elevation", 95), "--elevation must be from -90 to 90 degrees, got 95"),
+        (("eval", run, "--json", "text.txt"), "text.txt is no shape that is known here"),
+        (("view", run, "--share", 0.5), f"--share is of a training in view, and {run} is fitted"),
         (("mesh", run, "--resolution", 4), "--resolution must be from 8 to 1024"),
         (("render", run, "--crop", "0,0,4,4"), "--crop is not for the shape"),
         (("render", run, "--shading", "gold"), "--shading must be lit, colour, normals or depth"),
