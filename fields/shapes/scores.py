@@ -4,6 +4,7 @@ All lengths are in units of the shape's longest side, 1, in which chamfer distan
 """
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
@@ -84,6 +85,7 @@ class _Surface:
             self._tensor(vertices.astype(np.float32)), self._tensor(faces.astype(np.uint32))
         )
 
+    @cached_property
     def _normals(self) -> tuple[np.ndarray, np.ndarray]:
         """[F, 3] normals and [F] areas."""
         a, b, c = self.vertices[self.faces].transpose(1, 0, 2)
@@ -93,7 +95,7 @@ class _Surface:
 
     def sample(self, count: int, random) -> tuple[np.ndarray, np.ndarray]:
         """Points [count, 3] uniform on the surface and the normals there."""
-        normals, areas = self._normals()
+        normals, areas = self._normals
         steps = np.cumsum(areas)
         face = np.searchsorted(steps, random.random(count) * steps[-1]).clip(0, len(areas) - 1)
         a, b, c = self.vertices[self.faces[face]].transpose(1, 0, 2)
@@ -104,7 +106,7 @@ class _Surface:
         """Distances [N] to the surface and the normals [N, 3] at the nearest places."""
         found = self._scene.compute_closest_points(self._tensor(points.astype(np.float32)))
         distance = np.linalg.norm(points - found["points"].numpy(), axis=1)
-        return distance, self._normals()[0][found["primitive_ids"].numpy().astype(np.int64)]
+        return distance, self._normals[0][found["primitive_ids"].numpy().astype(np.int64)]
 
     def signed(self, points: np.ndarray) -> np.ndarray:
         """Signed distances [N], negative inside: the sign by three rays and their majority."""
@@ -123,7 +125,7 @@ class _Surface:
 
     def _winding(self, points: np.ndarray) -> np.ndarray:
         """Winding numbers [N]: faces that a ray leaves through, less those that it enters by."""
-        normals = self._normals()[0]
+        normals = self._normals[0]
         rays = np.hstack([points, np.broadcast_to(_ANY_WAY, points.shape)]).astype(np.float32)
         hits = self._scene.list_intersections(self._tensor(rays))
         leaves = np.sign(normals[hits["primitive_ids"].numpy()] @ _ANY_WAY)
