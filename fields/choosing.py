@@ -5,12 +5,11 @@ from __future__ import annotations
 from torch import nn
 
 from fields import radiance_steps, steps
-from fields.eikonal import EikonalStep, PointsStep
+from fields.eikonal import EikonalStep
 from fields.errors import FieldsError
 from fields.plan import Plan
-from fields.signals.points import PointSignal
+from fields.signals.of_shape import ShapeSource
 from fields.signals.scene import SceneSignal
-from fields.signals.shape import ShapeSignal
 from fields.signals.signal import Signal
 from fields.steps import Loss, Step
 from fields.twice import ONCE
@@ -19,7 +18,7 @@ from fields.twice import ONCE
 def check_model(name: str, signal: Signal) -> None:
     """FieldsError, before anything is computed, where a model cannot be trained as the signal's
     options ask."""
-    slopes = isinstance(signal, ShapeSignal) and signal.options.eikonal > 0
+    slopes = isinstance(signal, ShapeSource) and signal.options.eikonal > 0
     if slopes and name == "cam":
         raise FieldsError(ONCE)
 
@@ -28,10 +27,6 @@ def choose_step(field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss) 
     """The fastest step that does what the signal's options ask for."""
     if isinstance(signal, SceneSignal):
         return radiance_steps.choose(field, signal, plan, loss)
-    if isinstance(signal, PointSignal):
-        if loss != signal.loss:
-            raise FieldsError("points have a loss of their own; leave --loss away")
-        return PointsStep(field, signal, plan)
-    if isinstance(signal, ShapeSignal) and signal.options.eikonal:
+    if isinstance(signal, ShapeSource) and signal.options.eikonal:
         return EikonalStep(field, signal, plan, loss, signal.options.eikonal)
     return steps.choose(field, signal, plan, loss)

@@ -65,7 +65,7 @@ def fit(
         out: the run folder; by default runs/<source>-<model>, numbered where that is taken.
         steps, seconds, target: the first that is reached ends the fit: optimiser steps, seconds of
             training, PSNR in dB (of a shape the IoU of its inside). Without any it ends by itself:
-            a picture after 6 s, a shape after 7, or 30 for a model that is one network (siren,
+            a picture after 6 s, a shape after 5.5, or 30 for a model that is one network (siren,
             finer, fourier, cam), a scene after 180.
         size_kb: the largest model whose file has at most so many thousand bytes.
         bits: of a stored weight, 8 or 32 (by default): a file of 8 is a quarter as large, and its

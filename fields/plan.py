@@ -204,8 +204,6 @@ def make(
     """
     tuned = {"scene": SCENE_TRAINING}.get(kind, SHAPE_TRAINING if kind in SHAPES else TRAINING)
     training = tuned.get(model or "", Training(rate=1e-3, table_rate=1e-3, eps=1e-8))
-    if kind == "points":  # a step looks at a sample five times
-        training = dataclasses.replace(training, batch=training.batch // 2)
     if kind not in (*SHAPES, "scene") and model == "hashgrid" and samples >= LARGE_SIGNAL:
         training = Training(batch=32768, rate=1e-2, table_rate=1e-2)
     if batch is not None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from small import one_line
 
-from fields.bench import closest_contest, shape_fits
+from fields.bench import closest_contest, shape_fits, shapes_shown
+from fields.catalogue import MODELS
 from fields.cli import main
 
 
@@ -40,6 +41,13 @@ def test_a_run_writes_figures_curves_and_renders(folder, capsys):
     }  # fmt: skip
     assert main(["bench", "shapes", "meshes", *models]) == 0
     assert "ring" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("scores", [{"chamfer_l1": 1e-3}, {}])
+def test_curves_of_every_model_are_drawn(tmp_path, scores):
+    rows = [{"mesh": "ring", "model": model, "seconds": 5.0, **scores} for model in MODELS]
+    shapes_shown.curves(tmp_path / "seconds.png", rows)
+    assert (tmp_path / "seconds.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize(

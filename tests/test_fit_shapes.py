@@ -11,10 +11,14 @@ from fits import same
 from small import one_line
 
 import fields
-from fields import FieldsError, checkpoint
+from fields import FieldsError, catalogue, checkpoint
 from fields.cli import main
+from fields.configs import ShapeOptions, SirenConfig
+from fields.fresh.search import search
 from fields.runs import ShapeRun, VolumeRun
 from fields.shapes import Shape, Volume
+from fields.signals.points import PointSignal
+from fields.signals.shape import ShapeSignal
 from fields.twice import values_and_gradient
 
 SMALL = {"num_levels": 4, "log2_table_size": 12, "growth": 1.5, "width": 16, "batch": 2048}
@@ -161,8 +165,9 @@ def test_points_with_normals_become_a_distance(tmp_path):
     noise = np.random.default_rng(0).normal(0, 0.01, (500, 3))
     near = run.space.to_unit(cloud.vertices)[:500] + noise
     coords = torch.from_numpy(near.astype(np.float32))
-    with pytest.raises(FieldsError, match="--truncation needs a mesh; cloud holds points"):
-        fields.fit(cloud, out=tmp_path / "no", steps=1, truncation=0.1, **SMALL)
+    for options in ({"sign": "winding"}, {"stores": "udf"}):
+        with pytest.raises(FieldsError, match="needs a mesh; cloud holds points"):
+            fields.fit(cloud, out=tmp_path / "no", steps=1, **options, **SMALL)
     length = values_and_gradient(run.field, coords)[1].norm(dim=1)
     assert length.mean().item() == pytest.approx(1, abs=0.05)
     at = np.random.default_rng(1).uniform(-0.38, 0.38, (2000, 3))
@@ -170,6 +175,50 @@ def test_points_with_normals_become_a_distance(tmp_path):
     found, clear = run.sdf(at), np.abs(true) > 0.02
     assert np.abs(found - true).mean() < 0.006
     assert np.array_equal(found[clear] < 0, true[clear] < 0)
+
+
+def test_what_lies_on_the_surface_of_points_is_as_far_off_as_it_was_moved():
+    cloud = points()
+    signal = PointSignal(cloud, ShapeOptions(surface=0.4, jitter=0.02), torch.device("cpu"))
+    coords, distances = signal.batch(1000, 0, 1)
+    at = signal.space.to_source(coords.double().numpy())
+    true = np.hypot(np.hypot(at[:, 0], at[:, 1]) - 0.3, at[:, 2]) - 0.1
+    off = np.abs(distances[:, 0].numpy() / signal.space.scale - true)
+    assert np.abs(true[:400]).mean() > 0.01 and off[:400].max() < 1e-5
+    assert np.abs(true[400:]).max() > 0.2 and off[400:].mean() < 0.01  # a guess
+    shares = ({"surface": 1.0, "near": 0.0}, {"surface": 0.9, "near": 0.1})
+    for options in (*shares, {"truncation": 0.05}):
+        signal = PointSignal(cloud, ShapeOptions(**options), torch.device("cpu"))
+        coords, distances = signal.batch(1000, 0, 1)
+        assert coords.shape == (1000, 3) and distances.shape == (1000, 1)
+        assert distances.abs().max() <= (0.05 if "truncation" in options else 1)
+
+
+def test_shares_that_make_up_one_leave_nothing_anywhere(tmp_path):
+    run = fields.fit(torus(), out=tmp_path / "run", steps=2, surface=0.9, near=0.1, **SMALL)
+    assert run.steps == 2
+
+
+def test_points_have_the_frequency_of_their_mesh():
+    """Each choice is at most one step of the candidates from the other."""
+    device = torch.device("cpu")
+    cloud = PointSignal(points(), ShapeOptions(), device)
+    seen = (cloud, ShapeSignal(torus(), ShapeOptions(), device))
+    for model in ("siren", "finer", "fourier"):
+        kind = catalogue.MODELS[model].config
+        config = kind.for_signal(1, (100, 100, 100), **kind.defaults("points", 100, False))
+        chosen = [search(signal.samples_for_fresh, config).chosen for signal in seen]
+        steps = [kind.candidates.index(choice) for choice in chosen]
+        assert abs(steps[0] - steps[1]) <= 1, (model, chosen)
+
+
+def test_near_a_surface_slices_have_the_higher_frequencies():
+    """A siren is as fine as the surface is, not as smooth as distances far from it."""
+    signal = ShapeSignal(torus(), ShapeOptions(), torch.device("cpu"))
+    seen = signal.samples_for_fresh
+    config = SirenConfig(1, 3, width=64, signed=False)
+    plain = seen * 0.01 / (1 - seen.abs())  # the distances again
+    assert search(seen, config).chosen > search(plain, config).chosen
 
 
 @pytest.mark.parametrize("model", ["siren", "finer", "fourier", "rbf", "triplane", "cam"])

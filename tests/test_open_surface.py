@@ -48,6 +48,16 @@ def test_a_surface_that_ends_is_not_closed(field, area):
     assert len(np.unique(directed, axis=0)) == len(directed)
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_sheets_at_opposite_ends_of_the_cube_are_not_joined(axis):
+    def sheets(points):
+        return torch.minimum((points[:, axis] - 0.003).abs(), (points[:, axis] - 0.997).abs())
+
+    vertices, faces, _ = extract_open(sheets, 32)
+    assert np.allclose(np.abs(vertices[:, axis] - 0.5), 0.497, atol=1e-6)
+    assert np.ptp(vertices[faces], axis=1).max() < 1.01 / 32
+
+
 def test_a_field_that_comes_near_nothing_has_no_surface():
     with pytest.raises(FieldsError, match="there is no surface"):
         extract_open(lambda p: torch.full((len(p),), 0.2), 32)

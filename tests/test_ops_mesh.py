@@ -164,6 +164,14 @@ def test_a_chain_of_boxes_one_in_another_is_searched_rightly():
     )
 
 
+def test_faces_that_lie_less_than_a_normal_number_apart_are_searched():
+    vertices = torch.rand(3 * 1000, 3, generator=torch.Generator().manual_seed(0))
+    vertices[:, 2] = torch.where(torch.arange(3000) % 6 < 3, 0.0, 1e-39)
+    bvh = ops.build_bvh(vertices, torch.arange(3000).view(-1, 3))
+    distances, _, _ = ops.closest_point(bvh, vertices, signed=False)
+    assert distances.max() < 1e-6
+
+
 def test_no_points_and_points_in_strides():
     vertices, faces = meshes.cube()
     bvh = ops.build_bvh(vertices, faces)

@@ -5,7 +5,7 @@ import torch
 
 import fields
 from fields import FieldsError
-from fields.eikonal import eikonal, values_and_difference
+from fields.eikonal import eikonal
 from fields.twice import values_and_gradient
 
 GRID = {"num_levels": 3, "log2_table_size": 8, "base_resolution": 4, "growth": 1.5}
@@ -77,14 +77,3 @@ def test_the_slope_of_a_distance_is_one():
 def test_cam_says_that_it_has_none():
     with pytest.raises(FieldsError, match="cam has no second derivatives"):
         values_and_gradient(fields.Cam(1, 3, width=8, depth=1), torch.rand(2, 3))
-
-
-def test_differences_are_the_gradient_where_a_field_is_smooth():
-    field = fields.Siren(1, 3, width=16, depth=2, omega=3.0)
-    coords = torch.rand(50, 3, generator=torch.Generator().manual_seed(0))
-    values, difference = values_and_difference(field, coords)
-    expected, gradient = values_and_gradient(field, coords)
-    torch.testing.assert_close(values, expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(difference, gradient, rtol=0.02, atol=0.02)
-    difference.square().sum().backward()
-    assert field.params.grad is not None and field.params.grad.abs().sum() > 0

@@ -17,6 +17,7 @@ namespace {
 constexpr int kBins = 32;
 constexpr int64_t kSmall = 512;       // faces of a group that is sorted
 constexpr int64_t kLeastTask = 4096;  // faces that are worth a task of their own
+constexpr float kLeastSpan = 1e-30f;  // of middles along an axis that is binned
 constexpr int kMostUneven = 32;       // depth from which on groups are halved, so that it ends
 
 float cost(const FaceBox& box, int64_t faces) {
@@ -80,7 +81,10 @@ class Splitter {
     }
     const Quad span = middles.high - middles.low;
     Quad scale;
-    for (int d = 0; d < 4; ++d) scale[d] = d < 3 && span[d] > 0 ? 0.9999f * kBins / span[d] : 0.0f;
+    // A span of less than the least would scale to infinity, and 0 times that is no bin.
+    for (int d = 0; d < 4; ++d) {
+      scale[d] = d < 3 && span[d] > kLeastSpan ? 0.9999f * kBins / span[d] : 0.0f;
+    }
     FaceBox bins[3][kBins];
     int64_t counts[3][kBins] = {};
     for (int64_t i = begin; i < end; ++i) {

@@ -62,14 +62,16 @@ def curves(path: Path, rows: list[dict[str, Any]]) -> None:
             mine = [r for r in rows if (r["mesh"], r["model"]) == (mesh, model)]
             points = [(r["seconds"], r["chamfer_l1"]) for r in mine if "chamfer_l1" in r]
             if points:
-                axes.loglog(*zip(*points, strict=True), "o-", color=COLOURS[i], label=model)
+                colour = COLOURS[i % len(COLOURS)]
+                axes.loglog(*zip(*points, strict=True), "o-", color=colour, label=model)
         axes.set_title(mesh, color=INK, fontsize=10)
         axes.set_xlabel("seconds", color=INK)
         axes.grid(color="#e6e9ed", linewidth=0.8, which="both")
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=INK, labelsize=8)
     panels[0].set_ylabel("chamfer, of the longest side", color=INK)
-    panels[0].legend(frameon=False, fontsize=9)
+    if panels[0].get_legend_handles_labels()[0]:  # none without scores
+        panels[0].legend(frameon=False, fontsize=9)
     with replacing(path) as file:
         figure.savefig(file, format="png")
 

@@ -51,6 +51,11 @@ class ShapeOptions(Checked):
         """Of all settings."""
         return {item.name for item in settings(cls)}
 
+    @property
+    def uniform(self) -> float:
+        """Share of samples anywhere: what is left, which rounding may make less than none."""
+        return max(1 - self.surface - self.near, 0.0)
+
     def __post_init__(self):
         super().__post_init__()
         if self.surface + self.near > 1:

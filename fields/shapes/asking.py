@@ -16,8 +16,7 @@ class Asking:
 
     Attributes:
         chunk: how many points to ask for at once.
-        seen: (lowest, highest) value so far, level included.
-        calls: how many points were asked so far.
+        seen: (lowest, highest) of the field's values so far.
     """
 
     chunk = CHUNK
@@ -30,7 +29,6 @@ class Asking:
         self._cancel = cancel
         self._differentiable: bool | None = None
         self.seen = (float("inf"), float("-inf"))
-        self.points = 0
 
     def __call__(self, coords: Tensor) -> Tensor:
         """Coords [N, 3] float32 -> values less the level [N] float32, on the CPU.
@@ -64,7 +62,6 @@ class Asking:
         if self._cancel is not None and self._cancel.item():
             raise Cancelled("cancelled")
         values = values.reshape(-1).float().cpu()
-        self.points += len(values)
         if len(values):
             low, high = map(float, torch.aminmax(values))
             if not (abs(low) < float("inf") and abs(high) < float("inf")):  # NaN as well

@@ -1,10 +1,10 @@
 """Meshes an unsigned distance field, whose surface may end: dual contouring of its gradients.
 
 Between two grid points lies the surface where the slopes there point apart and the two distances
-make up no more than the edge. Each cell that such edges pass gets a vertex, the mean of where they
-are crossed; each crossed edge a quadrilateral of the four cells around it. Nothing has to be
-closed, and no cell needs to know which side is inside (after Guillard et al. 2022, MeshUDF, whose
-test on slopes this is, and Ju et al. 2002, whose dual mesh).
+make up no more than the edge and a quarter of it. Each cell that such edges pass gets a vertex, the
+mean of where they are crossed; each crossed edge a quadrilateral of the four cells around it.
+Nothing has to be closed, and no cell needs to know which side is inside (after Guillard et al.
+2022, MeshUDF, whose test on slopes this is, and Ju et al. 2002, whose dual mesh).
 """
 
 from __future__ import annotations
@@ -102,9 +102,8 @@ def _crossings(
     for axis, stride in enumerate((size * size, size, 1)):
         at = np.searchsorted(points, points + stride)
         at[at == len(points)] = 0
-        ahead = points[at] == points + stride
-        if axis == 2:
-            ahead &= points % size != size - 1
+        # Behind the last point of an axis the number is that of one at the other end.
+        ahead = (points[at] == points + stride) & (points // stride % size != size - 1)
         first, second = np.flatnonzero(ahead), at[ahead]
         apart = (slopes[first] * slopes[second]).sum(1) < 0
         near = distances[first] + distances[second] < _SLACK * cell

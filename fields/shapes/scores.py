@@ -4,6 +4,7 @@ All lengths are in units of the shape's longest side, 1, in which chamfer distan
 """
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
@@ -90,6 +91,7 @@ class _Surface:
             self._tensor(vertices.astype(np.float32)), self._tensor(faces.astype(np.uint32))
         )
 
+    @cached_property
     def _normals(self) -> tuple[np.ndarray, np.ndarray]:
         """[F, 3] normals and [F] areas."""
         a, b, c = self.vertices[self.faces].transpose(1, 0, 2)
@@ -99,7 +101,7 @@ class _Surface:
 
     def sample(self, count: int, random) -> tuple[np.ndarray, np.ndarray]:
         """Points [count, 3] uniform on the surface and the normals there."""
-        normals, areas = self._normals()
+        normals, areas = self._normals
         steps = np.cumsum(areas)
         face = np.searchsorted(steps, random.random(count) * steps[-1]).clip(0, len(areas) - 1)
         a, b, c = self.vertices[self.faces[face]].transpose(1, 0, 2)
@@ -110,7 +112,7 @@ class _Surface:
         """Distances [N] to the surface and the normals [N, 3] at the nearest places."""
         found = self._scene.compute_closest_points(self._tensor(points.astype(np.float32)))
         distance = np.linalg.norm(points - found["points"].numpy(), axis=1)
-        return distance, self._normals()[0][found["primitive_ids"].numpy().astype(np.int64)]
+        return distance, self._normals[0][found["primitive_ids"].numpy().astype(np.int64)]
 
     def signed(self, points: np.ndarray) -> np.ndarray:
         """Signed distances [N], negative inside: the sign by three rays and their majority."""
@@ -130,7 +132,7 @@ class _Surface:
     def _winding(self, points: np.ndarray) -> np.ndarray:
         """Winding numbers [3, N]: faces that a ray leaves through, less those that it enters by;
         three rays, since one may meet what stands out of a seam."""
-        normals = self._normals()[0]
+        normals = self._normals[0]
         found = []
         for way in _ANY_WAYS:
             rays = np.hstack([points, np.broadcast_to(way, points.shape)]).astype(np.float32)

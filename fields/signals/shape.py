@@ -14,7 +14,6 @@ from fields.signals.of_shape import ShapeSource
 from fields.signals.walls import without_walls
 
 LOSSES = {"sdf": "relative", "udf": "relative", "occupancy": "binary"}
-SLICES = 3  # of the shape, that FreSh looks at along each axis
 
 
 class ShapeSignal(ShapeSource):
@@ -76,30 +75,13 @@ class ShapeSignal(ShapeSource):
             step,
             surface=options.surface,
             near=options.near,
-            uniform=1 - options.surface - options.near,
+            uniform=options.uniform,
             jitter=options.jitter,
             sigma=options.spread,
             truncation=options.truncation or None,
             sign=self.sign,
         )
         return coords, (distances < 0).float() if self.stores == "occupancy" else distances
-
-    @property
-    def samples_for_fresh(self) -> Tensor:
-        """[side, side, C]: slices through the shape, side by side as channels."""
-        side = 128
-        at = (torch.arange(side) + 0.5) / side
-        v, u = torch.meshgrid(at, at, indexing="ij")
-        planes = []
-        for axis in range(3):
-            for i in range(SLICES):
-                w = torch.full_like(u, 0.05 + 0.9 * (i + 1) / (SLICES + 1))
-                axes = [u, v]
-                axes.insert(axis, w)
-                planes.append(torch.stack(axes, -1).reshape(-1, 3))
-        device = self.bvh.device
-        values = torch.stack([self.distance(p.to(device)).view(side, side) for p in planes], -1)
-        return (values < 0).float() if self.stores == "occupancy" else values
 
     def sampled_score(self, field: nn.Module) -> float:
         return self._test.sampled_iou(field)
