@@ -107,6 +107,12 @@ def _quota_of(group: Path) -> float:
     return math.inf
 
 
+def check_threads(count: int | None) -> None:
+    """FieldsError for a number of threads that nobody has; None is what may be used."""
+    if count is not None and not 1 <= count <= 1024:
+        raise FieldsError(f"--threads must be from 1 to 1024, got {count}")
+
+
 @contextlib.contextmanager
 def threads(count: int | None = None) -> Iterator[int]:
     """Within, torch and the kernels use `count` threads; by default what this process may use.
@@ -116,11 +122,10 @@ def threads(count: int | None = None) -> Iterator[int]:
     """
     import torch
 
+    check_threads(count)
     before = torch.get_num_threads()
     if count is None:
         count = min(before, available_threads())
-    if not 1 <= count <= 1024:
-        raise FieldsError(f"--threads must be from 1 to 1024, got {count}")
     torch.set_num_threads(count)
     try:
         yield count

@@ -57,11 +57,17 @@ def test_curves_of_every_model_are_drawn(tmp_path, scores):
         (["empty"], "holds no mesh"),
         (["meshes", "--seconds", "0"], "--seconds must be more than 0"),
         (["meshes", "--seeds", "0"], "--seeds must be at least 1"),
+        (["meshes", "--seconds", "5", "nan"], "--seconds must be more than 0 and finite, got nan"),
+        (["meshes", "--threads", "0"], "--threads must be from 1 to 1024, got 0"),
+        (["meshes", "--quick", "--seeds", "2"], "--seeds does not go with --quick"),
+        (["cut.ply", "meshes", "--quick"], "cut.ply is cut short"),
+        (["meshes/ring.obj", "--quick", "nowhere"], "nowhere is no mesh"),
         (["meshes", "--models", "gold"], "--models"),
     ],
 )
 def test_what_cannot_be_measured_gets_one_line(folder, capsys, arguments, line):
     (folder / "empty").mkdir()
+    (folder / "cut.ply").write_text("ply\nformat ascii 1.0\nelement vertex 3\nelement face 1\n")
     assert main(["bench", "shapes", *arguments]) == 2
     assert line in one_line(capsys.readouterr().err)
     assert not (folder / "runs").exists()

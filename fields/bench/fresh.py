@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     check_numbers(options, "width", "steps", "batch", "every", "large_width")
+    check_numbers(options, "seed", "large", least=0)
     if options.quick:
         options.steps, options.batch = min(options.steps, 50), min(options.batch, 1 << 12)
         options.every, options.large = max(options.every, 4), 0

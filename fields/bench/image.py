@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fields.bench.options import check_numbers, check_plot, check_seconds
+from fields.bench.options import check_amounts, check_numbers, check_plot
 from fields.bench.timing import spread
 from fields.errors import FieldsError
 
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     check_numbers(options, "seeds")
-    check_seconds(options)
+    check_amounts(options, "seconds", "size_kb", "targets")
     from fields import device
     from fields.bench import machine, plot, report
 

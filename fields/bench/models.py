@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fields.bench.options import check_numbers, check_seconds
+from fields.bench.options import check_amounts, check_numbers
 from fields.catalogue import MODELS
 from fields.errors import FieldsError
 from fields.pictures.naming import shown
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     check_numbers(options, "pictures", "side", "steps", "seeds")
-    check_seconds(options)
+    check_amounts(options, "seconds")
     if options.quick:
         options.pictures, options.seeds = min(options.pictures, 2), 1
         options.steps, options.seconds = min(options.steps, 100), min(options.seconds, 1.0)

@@ -1,25 +1,33 @@
 """Checks of a benchmark's options, before anything is measured. Free of torch."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
 
+from fields.device import check_threads
 from fields.errors import FieldsError, flag
 from fields.pictures.naming import shown
 
 
-def check_numbers(options: Any, *names: str) -> None:
-    """FieldsError where one of the options is given and less than 1."""
+def check_numbers(options: Any, *names: str, least: int = 1) -> None:
+    """FieldsError where one of the options, or the number of threads, is given and less than the
+    least."""
+    check_threads(options.threads)
     for name in names:
         given = getattr(options, name)
-        if given is not None and given < 1:
-            raise FieldsError(f"{flag(name)} must be at least 1, got {given}")
+        if given is not None and given < least:
+            raise FieldsError(f"{flag(name)} must be at least {least}, got {given}")
 
 
-def check_seconds(options: Any) -> None:
-    """FieldsError where `seconds` is not a length of time."""
-    if not 0 < options.seconds < float("inf"):
-        raise FieldsError(f"--seconds must be more than 0 and finite, got {options.seconds:g}")
+def check_amounts(options: Any, *names: str) -> None:
+    """FieldsError where one of the options is given and is, or holds, what is no length of time and
+    no other amount."""
+    for name in names:
+        given = getattr(options, name)
+        for amount in given if isinstance(given, list) else [given]:
+            if amount is not None and not 0 < amount < math.inf:
+                raise FieldsError(f"{flag(name)} must be more than 0 and finite, got {amount:g}")
 
 
 def check_plot(plot: Path, usual: Path) -> None:

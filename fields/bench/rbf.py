@@ -14,7 +14,7 @@ import json
 import sys
 from pathlib import Path
 
-from fields.bench.options import check_numbers, check_plot, check_seconds
+from fields.bench.options import check_amounts, check_numbers, check_plot
 from fields.errors import FieldsError
 
 SAMPLES = ("astronaut", "coffee", "cat", "rocket", "camera")
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     check_numbers(options, "pictures", "side", "steps", "batch", "seeds")
-    check_seconds(options)
+    check_amounts(options, "seconds")
     if not all(0 < rate <= 10 for rate in options.rates):
         raise FieldsError("--rates must be more than 0 and at most 10")
     if options.quick:

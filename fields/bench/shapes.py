@@ -11,11 +11,10 @@ import json
 import sys
 from pathlib import Path
 
-from fields.bench.options import check_numbers
+from fields.bench.options import check_amounts, check_numbers
 from fields.catalogue import MODELS
 from fields.errors import FieldsError, flag
 
-MOST_SECONDS = 1_000_000
 OUT = Path("runs", "bench-shapes")
 
 
@@ -38,11 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     check_numbers(options, "seeds")
-    for seconds in options.seconds or ():
-        if not 0 < seconds <= MOST_SECONDS:
-            raise FieldsError(
-                f"--seconds must be more than 0 and at most {MOST_SECONDS:,}, got {seconds:g}"
-            )
+    check_amounts(options, "seconds")
     for name in ("seconds", "seeds"):
         if options.quick and getattr(options, name) is not None:
             raise FieldsError(f"{flag(name)} does not go with --quick, which has its own")

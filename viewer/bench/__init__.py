@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fields.cli.parser import size
 from fields.errors import FieldsError
 
 ROUNDS, POSES = 3, 600
@@ -24,7 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="runs, and sources, which are fitted meanwhile (astronaut, fitted and fitted"
         " meanwhile)",
     )  # fmt: skip
-    add("--size", default="800x800", metavar="WxH", help="of the picture in the page (800x800)")
+    add(
+        "--size", type=size, default=(800, 800), metavar="WxH",
+        help="of the picture in the page (800x800)",
+    )  # fmt: skip
     add("--rounds", type=int, default=ROUNDS, metavar="N", help=f"of each, worst shown ({ROUNDS})")
     add("--poses", type=int, default=POSES, metavar="N", help=f"that count, of a round ({POSES})")
     add("--chromium", metavar="FILE", help="the browser (that of the system)")
@@ -32,11 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from fields.cli.parser import size
-
-    width_height = size(options.size)
+    width_height = options.size
     if not isinstance(width_height, tuple) or not all(64 <= n <= 4096 for n in width_height):
-        raise FieldsError(f"--size must be 64x64 to 4096x4096, got {options.size}")
+        raise FieldsError("--size must be 64x64 to 4096x4096")
     if options.rounds < 1 or options.poses < 10:
         raise FieldsError("--rounds must be at least 1, --poses at least 10")
     from fields import device
