@@ -27,7 +27,7 @@ constexpr int kConeSteps = 32;
 
 struct TracedRay {
   float origin[3], direction[3];
-  float t, end;
+  float start, t, end;    // where it enters the box, is, and leaves the box
   float outside, inside;  // the last place outside, and the first inside once it is found
   float value_outside, value_inside;
   int asked;
@@ -43,10 +43,10 @@ FIELDS_HD bool begin_ray(const TraceRule& rule, const float* origin, const float
     ray.origin[i] = o[i] = origin[i];
     ray.direction[i] = d[i] = direction[i];
   }
-  ray.t = 0.0f;
+  ray.start = 0.0f;
   ray.end = 3e38f;
-  clip_to_box(make_ray<float>(o, d), rule.low, rule.high, ray.t, ray.end);
-  ray.t = max(ray.t, free);
+  clip_to_box(make_ray<float>(o, d), rule.low, rule.high, ray.start, ray.end);
+  ray.t = max(ray.start, free);
   ray.asked = ray.side = 0;
   ray.careful = false;
   return ray.t < ray.end;
@@ -97,7 +97,12 @@ FIELDS_HD Walk step_on(const TraceRule& rule, float value, TracedRay& ray) {
   ++ray.asked;
   if (ray.side) return narrow(rule, value, ray);
   if (value < 0.0f) {
-    if (ray.asked == 1) return Walk::hit;  // it begins inside
+    if (ray.asked == 1) {
+      if (!(ray.start < ray.t)) return Walk::hit;  // it begins inside
+      ray.t = ray.start;  // its way was not free: a field's slope is more than `bound` somewhere
+      ray.asked = 0;
+      return Walk::on;
+    }
     ray.inside = ray.t;
     ray.value_inside = value;
     ray.side = -1;
