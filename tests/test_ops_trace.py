@@ -205,7 +205,7 @@ def test_opcheck(offset):
     box = torch.tensor([[0.0] * 3, [1.0] * 3])
     for name, model in (("trace_grid_mlp", "hashgrid"), ("trace_grid_rbf", "rbf")):
         field = made("ball", model)
-        decoder = field.mlp if model == "hashgrid" else field.rbf
+        decoder = field.rbf if isinstance(field, fields.Rbf) else field.mlp
         parameters = (field.table.data, field.params.data, box)
         torch.library.opcheck(
             getattr(torch.ops.fields, name).default,
