@@ -11,7 +11,9 @@
 // MODULATION: rows that are normalised together, activation and its frequency (maths/modulation.h).
 // BVH: the tensors of a hierarchy (maths/bvh.h).
 // RADIANCE: widths and depths of two MLPs, degree of the harmonics, precision (maths/radiance.h).
-// MARCH: resolution of the occupancy, ends of the ray, steps, contraction (maths/march.h).
+// TRACE: corners of the box, largest slope, steps, level, and where normals are taken
+// (maths/trace.h). MARCH: resolution of the occupancy, ends of the ray, steps, contraction
+// (maths/march.h).
 #include <torch/csrc/stable/library.h>
 
 #define GRID                                                                      \
@@ -31,6 +33,9 @@
 #define MARCH                                                                      \
   "int resolution, float near, float far, float step_length, float growth, float " \
   "largest_step, bool contract"
+#define TRACE                                                                                 \
+  "Tensor box, float bound, float least, float near, float level, float back, float offset, " \
+  "int most"
 #define RADIANCE                                                                           \
   "int density_width, int density_depth, int colour_width, int colour_depth, int degree, " \
   "int precision"
@@ -144,5 +149,9 @@ STABLE_TORCH_LIBRARY(fields, m) {
         "float grid_growth, int log2_table_size, bool smoothstep, " RADIANCE
         ", float min_weight, float min_transmittance, int width, Tensor? cancel) -> "
         "(Tensor, Tensor, Tensor)");
+  m.def("trace_grid_mlp(Tensor origins, Tensor directions, Tensor table, Tensor params, " TRACE
+        ", " GRID ", " MLP ", int columns, Tensor? cancel) -> (Tensor, Tensor)");
+  m.def("trace_grid_rbf(Tensor origins, Tensor directions, Tensor table, Tensor params, " TRACE
+        ", " GRID ", " RBF ", int columns, Tensor? cancel) -> (Tensor, Tensor)");
   m.def("fma_peak(float seconds, int precision) -> float");
 }

@@ -4,22 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fields import ops
 from fields.cameras import Camera
 from fields.errors import Cancelled
+from fields.shading import Light
 from fields.shapes import ShapeSpace
 
 Values = Callable[[Tensor], Tensor]
 
 MOST_STEPS = 192
 BISECTIONS = 8
-_CLAY = (0.80, 0.77, 0.73)  # sRGB
 _CHUNK = 1 << 19  # rays at once
 _SLOPE = 1.0 / 400  # of the cube: half the distance between the points of a difference quotient
+
+
+class Walk(Protocol):
+    """A field's own walk along rays, in one op: `ops.trace_grid_mlp` with its parameters."""
+
+    def __call__(
+        self,
+        origins: Tensor,
+        directions: Tensor,
+        spec: ops.TraceSpec,
+        *,
+        box: Tensor | None,
+        width: int | None,
+        cancel: Tensor | None,
+    ) -> tuple[Tensor, Tensor]: ...
 
 
 @dataclass(frozen=True)
@@ -38,6 +55,9 @@ class Tracer:
             shortest step, the field is not asked.
         most: steps after which a ray that goes along a surface is given up.
         box: [2, 3], corners within which there may be a surface; by default those of the cube.
+        level: the value that stands for the surface.
+        walk: that of the field itself, which `surface` takes in place of the steps here. It asks
+            the same field and ends at the same places, but for rays that graze a surface.
     """
 
     values: Values
@@ -48,6 +68,51 @@ class Tracer:
     leaps: Values | None = None
     most: int = MOST_STEPS
     box: Tensor | None = None
+    level: float = 0.0
+    walk: Walk | None = None
+
+    def surface(
+        self,
+        origin: Tensor,
+        directions: Tensor,
+        *,
+        width: int | None = None,
+        with_normals: bool = True,
+        cancel: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Where rays from one place meet the surface, and where it faces.
+
+        Args:
+            origin: [3].
+            directions: [N, 3] of unit length.
+            width: N is a picture of so many columns.
+            with_normals: whether they are asked for.
+            cancel: uint8 [1] on the CPU; Cancelled is raised once it is not zero.
+
+        Returns rays [K] int64, those that meet it, their distances [K] and normals [K, 3].
+        """
+        if self.walk is None or not self.bound:
+            t = self.hits(origin.expand_as(directions), directions, cancel)
+            rays = t.isfinite().nonzero()[:, 0]
+            normals = None
+            if with_normals:
+                along = directions[rays]
+                normals = self.normals(origin + (t[rays, None] - self.back) * along)
+            return rays, t[rays], normals
+        offset = _SLOPE if with_normals else 0.0
+        spec = ops.TraceSpec(
+            self.bound, self.least, self.near, self.level, self.back, offset, self.most
+        )
+        try:
+            t, normals = self.walk(
+                origin[None], directions, spec, box=self.box, width=width, cancel=cancel
+            )
+        except RuntimeError as error:
+            if "cancelled" in str(error):
+                raise Cancelled("cancelled") from None
+            raise
+        rays = t.isfinite().nonzero()[:, 0]
+        return rays, t[rays], normals[rays] if with_normals else None
 
     def hits(self, origins: Tensor, directions: Tensor, cancel: Tensor | None = None) -> Tensor:
         """Distances [N] at which rays meet the surface; infinite where they do not."""
@@ -83,21 +148,24 @@ class Tracer:
     def _ask(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """The values [N] there, infinite where they are not asked, and the steps to take."""
         if self.bound:
-            values = self.values(points)
+            values = self._above(points)
             return values, (values / self.bound).clamp(min=self.least)
         if self.leaps is None:
-            return self.values(points), points.new_full((len(points),), self.least)
+            return self._above(points), points.new_full((len(points),), self.least)
         step = self.leaps(points).clamp(min=self.least)
         values = torch.full_like(step, float("inf"))
         close = (step <= self.least).nonzero()[:, 0]
-        values[close] = self.values(points[close])
+        values[close] = self._above(points[close])
         return values, step
+
+    def _above(self, points: Tensor) -> Tensor:
+        return self.values(points) - self.level if self.level else self.values(points)
 
     def _between(self, origins: Tensor, directions: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """Where values change their sign: outside at `low`, inside at `high`."""
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            inside = self.values(origins + middle[:, None] * directions) < 0
+            inside = self._above(origins + middle[:, None] * directions) < 0
             low, high = torch.where(inside, low, middle), torch.where(inside, middle, high)
         return (low + high) / 2
 
@@ -140,59 +208,45 @@ def draw(
         smooth: pixels along an axis that one is the mean of.
         two_sided: a surface without an inside shows either side.
         colours: points [N, 3] -> RGB in [0, 1] (sRGB); None draws clay.
-        cancel: [1]; Cancelled is raised once it is not zero.
+        cancel: uint8 [1] on the CPU; Cancelled is raised once it is not zero.
 
     Returns [height, width, 3] uint8.
     """
     large = camera.enlarged(smooth)
-    eye, directions = large.rays()
-    origin = torch.from_numpy(space.to_unit(eye)).float().to(device)
-    rays = torch.from_numpy(directions).float().to(device)
+    origin = torch.from_numpy(space.to_unit(camera.position)).float().to(device)
     view = torch.from_numpy(camera.cam_to_world[:3, :3].copy()).float().to(device)
-    shades = []
+    light = Light(shading, view, two_sided, colours)
+    unit = ops.SQUARE * smooth  # rows of whole squares of rays, and of whole pixels
+    rows = max(_CHUNK // (large.width * unit), 1) * unit
+    bands = []
     with torch.inference_mode():
-        for part in rays.split(_CHUNK):
-            t = tracer.hits(origin.expand_as(part), part, cancel)
-            shade = torch.ones(len(part), 3, device=part.device)
-            hit = t.isfinite().nonzero()[:, 0]
+        for top in range(0, large.height, rows):
+            band = large.cropped(0, top, large.width, min(top + rows, large.height))
+            directions = _directions(band, device)
+            hit, t, normals = tracer.surface(
+                origin,
+                directions,
+                width=band.width,
+                with_normals=light.needs_normals,
+                cancel=cancel,
+            )
+            shade = torch.ones_like(directions)
             if len(hit):
-                points = origin + t[hit, None] * part[hit]
-                shade[hit] = _shade(tracer, points, part[hit], view, shading, two_sided, colours)
-            shades.append(shade)
-    picture = torch.cat(shades).view(camera.height, smooth, camera.width, smooth, 3).mean((1, 3))
-    return (picture * 255).round().clamp(0, 255).byte().cpu().numpy()
+                along = directions[hit]
+                shade[hit] = light.shades(origin + t[:, None] * along, along, normals)
+            shade = shade.view(-1, smooth, camera.width, smooth, 3).mean((1, 3))
+            bands.append((shade * 255).round().clamp(0, 255).byte())
+    return torch.cat(bands).cpu().numpy()
 
 
-def _shade(
-    tracer: Tracer,
-    points: Tensor,
-    rays: Tensor,
-    view: Tensor,
-    shading: str,
-    two_sided: bool,
-    colours: Values | None,
-) -> Tensor:
-    """sRGB [N, 3] of points on the surface."""
-    if shading == "depth":
-        depth = (points - points[:1] * 0 - 0.5) @ view[:, 2]  # towards the camera
-        return (0.5 + depth / 1.6).clamp(0, 1)[:, None].expand(-1, 3)
-    if shading == "colour":
-        return _base(points, colours)
-    normals = tracer.normals(points - tracer.back * rays)
-    if two_sided:
-        normals = torch.where((normals * rays).sum(1, keepdim=True) > 0, -normals, normals)
-    if shading == "normals":
-        return 0.5 + 0.5 * normals
-    base = _base(points, colours)
-    light = torch.nn.functional.normalize(view @ view.new_tensor([-0.45, 0.65, 0.6]), dim=0)
-    diffuse = (normals @ light).clamp(min=0)
-    sky = 0.5 + 0.5 * (normals @ view[:, 1])
-    half = torch.nn.functional.normalize(light - rays, dim=1)
-    shine = (normals * half).sum(1).clamp(min=0) ** 40
-    linear = base**2.2 * (0.75 * diffuse + 0.12 + 0.22 * sky)[:, None] + 0.12 * shine[:, None]
-    return linear.clamp(0, 1) ** (1 / 2.2)
-
-
-def _base(points: Tensor, colours: Values | None) -> Tensor:
-    """sRGB [N, 3] before any light."""
-    return points.new_tensor(_CLAY).expand(len(points), 3) if colours is None else colours(points)
+def _directions(camera: Camera, device: torch.device | None) -> Tensor:
+    """Those of its rays [height * width, 3], as Camera.rays has them, of unit length."""
+    if not camera.lens.is_straight:
+        return torch.from_numpy(camera.rays()[1]).float().to(device)
+    right, up, back = torch.from_numpy(camera.cam_to_world[:3, :3].T.copy())
+    x = (torch.arange(camera.width, dtype=torch.float64) + (0.5 - camera.cx)) / camera.fl_x
+    y = (torch.arange(camera.height, dtype=torch.float64) + (0.5 - camera.cy)) / camera.fl_y
+    across = (x[:, None] * right).float().to(device)
+    down = (-y[:, None] * up - back).float().to(device)
+    length = (x**2 + 1).float().to(device) + (y**2).float().to(device)[:, None]
+    return ((across + down[:, None]) * length.rsqrt()[:, :, None]).view(-1, 3)

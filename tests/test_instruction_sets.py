@@ -34,7 +34,8 @@ def test_kernels_of_every_instruction_set_equal_their_twins(name):
         pytest.skip(f"{name} is what all other tests run on")
     if not runs_here(name):
         pytest.skip(f"this processor has no {name}")
-    kernels = "hash_grid triplane mlp step modulation mesh sample_shape march composite sample_rays"
+    kernels = "hash_grid triplane mlp step modulation mesh sample_shape march composite"
+    kernels += " sample_rays trace"
     files = [str(TESTS / f"test_ops_{op}.py") for op in kernels.split()]
     files += [str(TESTS / f"test_radiance_{op}.py") for op in ("step", "render")]
     # float64 is one scalar instance, the same in every library.

@@ -1,14 +1,17 @@
 """Pictures of a shape from its field, against closed forms."""
 
+import dataclasses
 import json
 import math
 
 import numpy as np
 import pytest
 import torch
+from traced import ball, fitted, ring, values_of
 
-from fields import Cancelled, FieldsError, camera_paths, cameras
+from fields import Cancelled, FieldsError, camera_paths, cameras, tracing
 from fields.leaps import leaps_of
+from fields.lens import Perspective
 from fields.shapes import ShapeSpace
 from fields.tracing import Tracer, draw
 
@@ -116,8 +119,33 @@ def test_a_picture_of_a_sphere():
 
 def test_a_drawing_can_be_stopped():
     camera = cameras.around(np.zeros(3), 1.0, (8, 8))
-    with pytest.raises(Cancelled):
-        draw(Tracer(sphere), camera, SPACE, cancel=torch.ones(1))
+    cancel = torch.ones(1, dtype=torch.uint8)
+    field = fitted(ball, steps=1)
+    for tracer in (Tracer(sphere), Tracer(values_of(field), walk=field.trace)):
+        with pytest.raises(Cancelled):
+            draw(tracer, camera, SPACE, cancel=cancel)
+
+
+@pytest.mark.parametrize("shading", ["lit", "normals", "depth", "colour"])
+def test_a_field_that_walks_by_itself_gives_the_same_picture(shading):
+    field = fitted(ring)
+    camera = cameras.around(np.zeros(3), 1.0, (61, 47), azimuth=20, elevation=30)
+    tracer = Tracer(values_of(field), level=0.01)
+    drawn = [
+        draw(t, camera, SPACE, shading=shading, two_sided=True).astype(int)
+        for t in (tracer, dataclasses.replace(tracer, walk=field.trace))
+    ]
+    assert drawn[0].min() < 200
+    off = np.abs(drawn[0] - drawn[1]).max(-1)
+    assert off.mean() < 0.5 and (off > 16).mean() < 0.005
+
+
+def test_the_rays_of_a_picture_are_the_cameras():
+    straight = cameras.around(np.zeros(3), 1.0, (9, 7), azimuth=20, elevation=30)
+    bent = dataclasses.replace(straight, lens=Perspective(radial=(0.1, 0.0, 0.0, 0.0)))
+    for camera in (straight, straight.cropped(2, 3, 8, 7), bent):
+        wanted = torch.from_numpy(camera.rays()[1]).float()
+        torch.testing.assert_close(tracing._directions(camera, None), wanted)
 
 
 def test_cameras_of_a_file(tmp_path):

@@ -5,6 +5,7 @@
 #include "cpu/precision.h"
 #include "cpu/radiance_tensors.h"
 #include "cpu/ray_run.h"
+#include "cpu/squares.h"
 
 namespace fields {
 namespace {
@@ -12,34 +13,8 @@ namespace {
 constexpr int kSquare = 16;
 static_assert(kSquare * kSquare == kRunRays);
 
-// Which rays make a run: those of a square of a picture, whose samples share rows of the table, or
-// those that follow one another where `width` is 0.
-struct Squares {
-  int64_t rays, width;
-
-  int64_t across() const { return (width + kSquare - 1) / kSquare; }
-  int64_t runs() const {
-    if (!width) return (rays + kRunRays - 1) / kRunRays;
-    return across() * ((rays / width + kSquare - 1) / kSquare);
-  }
-  // Numbers of the run's rays; returns how many.
-  int rays_of(int64_t run, int64_t (&numbers)[kRunRays]) const {
-    int count = 0;
-    if (!width) {
-      for (int64_t r = run * kRunRays; r < std::min(rays, (run + 1) * kRunRays); ++r) {
-        numbers[count++] = r;
-      }
-      return count;
-    }
-    const int64_t x = run % across() * kSquare, y = run / across() * kSquare;
-    for (int64_t row = y; row < std::min(rays / width, y + kSquare); ++row) {
-      for (int64_t column = x; column < std::min(width, x + kSquare); ++column) {
-        numbers[count++] = row * width + column;
-      }
-    }
-    return count;
-  }
-};
+// Which rays make a run.
+using RunSquares = Squares<kSquare>;
 
 // What comes out, a ray at a time.
 struct Picture {
@@ -116,12 +91,12 @@ std::tuple<Tensor, Tensor, Tensor> radiance_render(
   const GridTable<float> bound(grid, dim, static_cast<int>(table.size(1)), read<float>(table));
   const Picture picture{write<float>(colours), write<float>(opacity), write<float>(depth)};
   const volatile uint8_t* stop = cancel ? read<uint8_t>(*cancel) : nullptr;
-  const Squares squares{rays, width};
+  const RunSquares squares{rays, width};
   const MarchedField field{rule, occupancy, limits, bound, shape};
   with_float_mlp(precision, [&](auto tag) {
     using Mlp = typename decltype(tag)::type;
     const RadianceWeights<Mlp> weights(shape, read<float>(density), read<float>(colour), false);
-    parallel_tasks(squares.runs(), [&](int64_t run, int) {
+    parallel_tasks(squares.count(), [&](int64_t run, int) {
       if (stop && *stop) return;
       int64_t numbers[kRunRays];
       const int count = squares.rays_of(run, numbers);

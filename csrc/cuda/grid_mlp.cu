@@ -5,6 +5,8 @@
 
 #include <functional>
 
+#include "cuda/grid_values.cuh"
+
 namespace fields::cuda {
 namespace {
 
@@ -56,6 +58,8 @@ void forward(const MlpCall& call, const GridBatch<S>& batch, const Tensor* cance
   });
 }
 
+}  // namespace
+
 Tensor grid_mlp(Tensor coords, Tensor table, Tensor params, int64_t num_levels,
                 int64_t base_resolution, double growth, int64_t log2_table_size, bool smoothstep,
                 int64_t width, int64_t depth, int64_t channels, bool bias, int64_t activation,
@@ -78,6 +82,8 @@ Tensor grid_mlp(Tensor coords, Tensor table, Tensor params, int64_t num_levels,
   is_double(coords) ? run(0.0) : run(0.0f);
   return values;
 }
+
+namespace {
 
 std::tuple<Tensor, Tensor, Tensor> grid_mlp_backward(
     Tensor grad, Tensor coords, Tensor table, Tensor params, int64_t num_levels,

@@ -5,6 +5,7 @@
 
 #include "cuda/adam.cuh"
 #include "cuda/grid_kernels.cuh"
+#include "cuda/grid_values.cuh"
 #include "cuda/rbf.cuh"
 #include "maths/loss.h"
 
@@ -69,6 +70,8 @@ struct Field {
   }
 };
 
+}  // namespace
+
 Tensor grid_rbf(Tensor coords, Tensor table, Tensor params, int64_t num_levels,
                 int64_t base_resolution, double growth, int64_t log2_table_size, bool smoothstep,
                 int64_t kernels, int64_t channels, bool affine, double factor,
@@ -98,6 +101,8 @@ Tensor grid_rbf(Tensor coords, Tensor table, Tensor params, int64_t num_levels,
   is_double(coords) ? run(0.0) : run(0.0f);
   return values;
 }
+
+namespace {
 
 std::tuple<Tensor, Tensor, Tensor> grid_rbf_backward(Tensor grad, Tensor coords, Tensor table,
                                                      Tensor params, int64_t num_levels,

@@ -27,16 +27,23 @@ FIELDS_HD Ray<V> make_ray(const V (&origin)[3], const V (&direction)[3]) {
   return ray;
 }
 
-// Narrows [near, far] to the part of the ray within [0, 1]^3; near >= far where there is none.
+// Narrows [near, far] to the part of the ray within a box; near >= far where there is none.
+template <class V>
+FIELDS_HD void clip_to_box(const Ray<V>& ray, const ScalarOf<V>* low, const ScalarOf<V>* high,
+                           V& near, V& far) {
+  for (int d = 0; d < 3; ++d) {
+    const V first = (splat<V>(low[d]) - ray.origin[d]) * ray.inverse[d];
+    const V second = (splat<V>(high[d]) - ray.origin[d]) * ray.inverse[d];
+    near = max(min(first, second), near);
+    far = min(max(first, second), far);
+  }
+}
+
 template <class V>
 FIELDS_HD void clip_to_cube(const Ray<V>& ray, V& near, V& far) {
   using S = ScalarOf<V>;
-  for (int d = 0; d < 3; ++d) {
-    const V low = (splat<V>(S(0)) - ray.origin[d]) * ray.inverse[d];
-    const V high = (splat<V>(S(1)) - ray.origin[d]) * ray.inverse[d];
-    near = max(min(low, high), near);
-    far = min(max(low, high), far);
-  }
+  const S low[3] = {S(0), S(0), S(0)}, high[3] = {S(1), S(1), S(1)};
+  clip_to_box(ray, low, high, near, far);
 }
 
 }  // namespace fields

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -57,3 +59,10 @@ class HashGrid(nn.Module):
         points = as_matrix("coords", coords, self.dim, self.table)
         flat = ops.grid_mlp(points, self.table, self.params, self.grid, self.mlp, cancel)
         return flat.reshape(*coords.shape[:-1], self.channels)
+
+    def trace(
+        self, origins: Tensor, directions: Tensor, spec: ops.TraceSpec, **options: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Where rays meet the surface of the distance that it stores: `ops.trace_grid_mlp`."""
+        tensors = (origins, directions, self.table, self.params)
+        return ops.trace_grid_mlp(*tensors, self.grid, self.mlp, spec, **options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -121,6 +123,16 @@ class Rbf(nn.Module):
             parts = self._features(points).split(_CHUNK)
             flat = torch.cat([self._radial(part) for part in parts])
         return flat.reshape(*coords.shape[:-1], self.channels)
+
+    def trace(
+        self, origins: Tensor, directions: Tensor, spec: ops.TraceSpec, **options: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Where rays meet the surface of the distance that a fused field stores:
+        `ops.trace_grid_rbf`."""
+        if not self.is_fused:
+            raise ValueError("only Gaussians on a grid are traced in one op")
+        tensors = (origins, directions, self.table, self.params)
+        return ops.trace_grid_rbf(*tensors, self.grid, self.rbf, spec, **options)
 
     def with_grad(self, coords: Tensor) -> tuple[Tensor, Tensor]:
         """Values [..., channels] and their jacobian [..., channels, dim], once differentiable.

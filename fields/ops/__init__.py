@@ -19,6 +19,7 @@ from fields.ops.rbf import RbfSpec, grid_rbf, grid_rbf_step, rbf, rbf_with_grad
 from fields.ops.sample_rays import sample_rays
 from fields.ops.specs import ACTIVATIONS, PRECISIONS, GridSpec, MlpSpec
 from fields.ops.spherical_harmonics import spherical_harmonics
+from fields.ops.trace import SQUARE, TraceSpec, trace_grid_mlp, trace_grid_rbf
 from fields.ops.training import (
     LOSSES,
     adam_step,
@@ -39,6 +40,7 @@ __all__ = [
     "NUM_PLANES",
     "PRECISIONS",
     "SIGNS",
+    "SQUARE",
     "Bvh",
     "GridSpec",
     "MarchSpec",
@@ -47,6 +49,7 @@ __all__ = [
     "PlaneSpec",
     "RadianceSpec",
     "RbfSpec",
+    "TraceSpec",
     "adam_step",
     "build_bvh",
     "cam_mlp",
@@ -75,6 +78,8 @@ __all__ = [
     "sample_shape",
     "spherical_harmonics",
     "step_workspace",
+    "trace_grid_mlp",
+    "trace_grid_rbf",
     "triplane",
     "triplane_with_grad",
     "winding_number",

@@ -15,6 +15,8 @@ from fields import cameras, colouring, folder, tracing
 from fields.cameras import Camera
 from fields.errors import FieldsError, MissingLibrary, NoSurface
 from fields.leaps import leaps_of
+from fields.models.hashgrid import HashGrid
+from fields.models.rbf import Rbf
 from fields.pictures import png
 from fields.pictures.naming import shown
 from fields.render import device_of
@@ -171,7 +173,7 @@ class ShapeRun(Run):
             camera: another view.
             shading: lit, colour (as it is, without light), normals or depth.
             smooth: rays along an axis of a pixel.
-            cancel: [1]; Cancelled is raised once it is not zero.
+            cancel: uint8 [1] on the CPU; Cancelled is raised once it is not zero.
 
         Returns [height, width, 3] uint8. Raises FieldsError for a size of no use, and for `colour`
         where none is stored.
@@ -203,9 +205,10 @@ class ShapeRun(Run):
         """How its field is walked through."""
         if self.stores == "occupancy":
             return tracing.Tracer(self.values, bound=None, least=1 / 384, leaps=self._leaps)
+        walk = walk_of(self.field)
         if self.stores == "udf":
-            return tracing.Tracer(self.values, near=1.5e-3, least=5e-4, back=6e-3)
-        return tracing.Tracer(self.values)
+            return tracing.Tracer(self.values, near=1.5e-3, least=5e-4, back=6e-3, walk=walk)
+        return tracing.Tracer(self.values, walk=walk)
 
     def png(self, longest: int | None = None) -> bytes:
         """A view of the shape as a PNG file."""
@@ -255,6 +258,16 @@ class ShapeRun(Run):
         iou = self.metrics.get("iou")
         score = f", IoU {iou:.4f}" if iou else ""
         return f"Run({shown(self.path)!r}: {self.config['model']}, {self.described}{score})"
+
+
+def walk_of(field: nn.Module) -> tracing.Walk | None:
+    """The walk of a field that has one of its own: float32 grids on a CPU with an MLP, or with
+    Gaussians."""
+    if isinstance(field, HashGrid) or (isinstance(field, Rbf) and field.is_fused):
+        table = field.table
+        if table.is_cpu and table.dtype == torch.float32 and field.channels == 1:
+            return field.trace
+    return None
 
 
 def in_units(error: NoSurface, level: float, to_source: Callable[[float], float]) -> NoSurface:

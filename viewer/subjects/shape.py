@@ -118,8 +118,7 @@ class ShapeSubject(Solid):
         tracer = self.run.tracer()
         level = float(settings.get("level") or 0.0) * self.run.space.scale
         if level:
-            values = tracer.values
-            tracer = dataclasses.replace(tracer, values=lambda points: values(points) - level)
+            tracer = dataclasses.replace(tracer, level=level)
         return self._cropped(tracer, settings)
 
     def _coarse(self, tracer: tracing.Tracer, camera: Camera, settings: Settings) -> tracing.Tracer:
@@ -152,13 +151,13 @@ class ShapeSubject(Solid):
             return tracer
         corners = self.run.space.to_unit(np.asarray(box, float).reshape(2, 3))
         low, high = torch.from_numpy(corners).float().to(device_of(self.run.field))
-        values = tracer.values
+        values, level = tracer.values, tracer.level
 
         def both(points: Tensor) -> Tensor:
             outside = torch.maximum(low - points, points - high).amax(1)
-            return torch.maximum(values(points), outside)
+            return torch.maximum(values(points) - level, outside)
 
-        return dataclasses.replace(tracer, values=both)
+        return dataclasses.replace(tracer, values=both, level=0.0, walk=None)
 
     def _distance(self, points: Tensor) -> Tensor:
         return ops.closest_point(self._bvh, points.cpu(), signed=True)[0]
