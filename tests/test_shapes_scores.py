@@ -52,6 +52,19 @@ def test_a_field_is_asked_for_its_signs_and_distances():
     )
 
 
+def test_a_field_is_asked_in_a_space_of_its_own():
+    own = ShapeSpace.around(BALL.vertices)
+    space = ShapeSpace(0.7 * own.scale, (0.4, 0.45, 0.6))
+
+    def field(coords):
+        centre = torch.tensor(space.to_unit(np.zeros(3)), dtype=torch.float32)
+        return (coords - centre).norm(dim=1) - 0.98 * space.scale
+
+    scores = score_shape(BALL, BALL.vertices, BALL.faces, field, space=space)
+    assert scores["iou"] == pytest.approx(0.98**3, abs=2e-3)
+    assert scores["distance_error"] == pytest.approx(0.01, abs=3e-4)
+
+
 def test_open_meshes_and_points_have_no_inside():
     hole = mend("hole", BALL.vertices, BALL.faces[50:])
     scores = score_shape(hole, BALL.vertices, BALL.faces)

@@ -231,7 +231,9 @@ class ShapeRun(Run):
 
         vertices, faces, _ = self.mesh()
         inside = self.values if self.is_signed else None
-        figures = score_shape(shape, vertices, faces, inside, is_distance=self.stores == "sdf")
+        figures = score_shape(
+            shape, vertices, faces, inside, space=self.space, is_distance=self.stores == "sdf"
+        )
         return figures | self._colour_scores(shape)
 
     def _colour_scores(self, shape: Shape) -> dict[str, float]:

@@ -34,6 +34,7 @@ def score_shape(
     faces: np.ndarray,
     values: Callable | None = None,
     *,
+    space: ShapeSpace | None = None,
     is_distance: bool = True,
     seed: int = 0,
 ) -> Figures:
@@ -45,6 +46,8 @@ def score_shape(
         faces: [F, 3].
         values: the field, coords [N, 3] float32 tensor in the unit cube -> [N] or [N, 1], negative
             inside. Its sign decides the IoU; that of the mesh does without it.
+        space: in which the field has its unit cube, by default that of the shape. A field of
+            points, or of another mesh, has a box of its own.
         is_distance: the values are signed distances in unit-cube lengths.
         seed: of the random points.
 
@@ -60,15 +63,16 @@ def score_shape(
 
     Raises FieldsError without open3d.
     """
-    space = ShapeSpace.around(shape.vertices)
+    own = ShapeSpace.around(shape.vertices)
     random = np.random.default_rng(seed)
     by_winding = shape.sign == "winding"
-    truth = _Surface(space.to_unit(shape.vertices) / LONGEST_SIDE, shape.faces, by_winding)
-    mesh = _Surface(space.to_unit(vertices) / LONGEST_SIDE, np.asarray(faces))
+    truth = _Surface(own.to_unit(shape.vertices) / LONGEST_SIDE, shape.faces, by_winding)
+    mesh = _Surface(own.to_unit(vertices) / LONGEST_SIDE, np.asarray(faces))
     diagonal = float(np.linalg.norm(np.ptp(truth.vertices, axis=0)))
     figures: Figures = {}
     if shape.is_closed:
-        figures |= _inside(truth, mesh, values, is_distance, NEAR * diagonal, random)
+        ask = None if values is None else _asking(values, own, space or own)
+        figures |= _inside(truth, mesh, ask, is_distance, NEAR * diagonal, random)
     return figures | _surfaces(shape, truth, mesh, diagonal, random)
 
 
@@ -146,8 +150,8 @@ class _Surface:
         return abs(float((a * np.cross(b, c)).sum() / 6))
 
 
-def _inside(truth, mesh, values, is_distance, radius, random) -> Figures:
-    """The scores that need an inside."""
+def _inside(truth, mesh, ask, is_distance, radius, random) -> Figures:
+    """The scores that need an inside; `ask` gives the field where there is one."""
     low, high = truth.vertices.min(0), truth.vertices.max(0)
     in_box = low + random.random((IN_BOX, 3)) * (high - low)
     in_shell = _shell(truth, radius, random)
@@ -158,15 +162,15 @@ def _inside(truth, mesh, values, is_distance, radius, random) -> Figures:
     # Where parts cut each other, what is in two of them counts once.
     volume = inside.mean() * (high - low).prod() if truth.by_winding else truth.volume()
     figures: Figures = {"volume_error": float(abs(mesh.volume() - volume) / volume)}
-    if values is None:
+    if ask is None:
         figures["iou"] = _iou(inside, mesh.inside(in_box))
         figures["iou_near"] = _iou(distance < 0, mesh.inside(in_shell))
         return figures
-    figures["iou"] = _iou(inside, _ask(values, in_box) < 0)
-    predicted = _ask(values, in_shell)
+    figures["iou"] = _iou(inside, ask(in_box) < 0)
+    predicted = ask(in_shell)
     figures["iou_near"] = _iou(distance < 0, predicted < 0)
     if is_distance:
-        figures["distance_error"] = float(np.abs(predicted / LONGEST_SIDE - distance).mean())
+        figures["distance_error"] = float(np.abs(predicted - distance).mean())
     return figures
 
 
@@ -214,14 +218,21 @@ def _to_points(shape, truth, mesh, diagonal) -> Figures:
     return figures
 
 
-def _ask(values: Callable, points: np.ndarray) -> np.ndarray:
-    """The field at points whose longest side is 1, which the unit cube holds at 0.9."""
+def _asking(values: Callable, own: ShapeSpace, space: ShapeSpace) -> Callable:
+    """The field of `space` at points [N, 3] of a shape whose longest side is 1, its values lengths
+    of that."""
     import torch
 
-    coords = torch.from_numpy((points * LONGEST_SIDE).astype(np.float32))
-    with torch.no_grad():
-        parts = [values(part).reshape(-1).float().cpu() for part in coords.split(_CHUNK)]
-    return torch.cat(parts).numpy()
+    longest = space.scale / own.scale * LONGEST_SIDE
+
+    def ask(points: np.ndarray) -> np.ndarray:
+        unit = space.to_unit(own.to_source(points * LONGEST_SIDE))
+        coords = torch.from_numpy(unit.astype(np.float32))
+        with torch.no_grad():
+            parts = [values(part).reshape(-1).float().cpu() for part in coords.split(_CHUNK)]
+        return torch.cat(parts).numpy() / longest
+
+    return ask
 
 
 def _iou(one: np.ndarray, other: np.ndarray) -> float:
