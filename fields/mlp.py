@@ -42,10 +42,14 @@ def init_linear(inputs: int, spec: ops.MlpSpec, generator: torch.Generator) -> T
 
 
 def init_periodic(
-    inputs: int, spec: ops.MlpSpec, generator: torch.Generator, first_bias: float | None = None
+    inputs: int,
+    spec: ops.MlpSpec,
+    generator: torch.Generator,
+    first_bias: float | None = None,
+    last: float = 1.0,
 ) -> Tensor:
     """Flat initial parameters of a network of sines, so that each layer's output is distributed
-    like the one before it.
+    like the one before it; that of the last layer is `last` times as large.
 
     Weights uniform within 1 / inputs in the first layer and sqrt(6 / inputs) / omega behind it, the
     last one included (Sitzmann et al. 2020, section 3.2). Biases within 1 / sqrt(inputs), as those
@@ -58,6 +62,7 @@ def init_periodic(
         parts.append((torch.rand(out * into, generator=generator) * 2 - 1) * bound)
         bound = first_bias if i == 0 and first_bias is not None else into**-0.5
         parts.append((torch.rand(out, generator=generator) * 2 - 1) * bound)
+    parts[-2:] = [part * last for part in parts[-2:]]
     return torch.cat(parts)
 
 

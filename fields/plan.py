@@ -143,7 +143,7 @@ SHAPE_TRAINING = {
     "triplane": dataclasses.replace(
         _SHAPE_GRID, rate=2e-3, table_rate=1e-2, eps=1e-8, touched_only=False
     ),
-    "siren": dataclasses.replace(_NETWORK, rate=2e-4),
+    "siren": dataclasses.replace(_NETWORK, rate=4e-4),
     "finer": _NETWORK,
     "fourier": dataclasses.replace(_NETWORK, rate=1e-3),
     "cam": TRAINING["cam"],

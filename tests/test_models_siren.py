@@ -47,22 +47,33 @@ def is_uniform(tensor, within):
 
 
 def test_siren_starts_with_the_published_distributions():
-    first, second, third, last = layers(build("siren", 64, hidden_omega=20.0))
+    first, second, third, last = layers(build("siren", 64, hidden_omega=20.0, signed=True))
     assert is_uniform(first[0], 1 / 2) and is_uniform(first[1], 2**-0.5)
     for weight, bias in (second, third, last):
         assert is_uniform(weight, math.sqrt(6 / 256) / 20) and is_uniform(bias, 1 / 16)
 
 
+def test_a_siren_whose_values_are_no_pictures_begins_near_0():
+    signed, plain = (build("siren", hidden_omega=20.0, signed=signed) for signed in (True, False))
+    *same, (weight, bias) = layers(plain)
+    *others, (large, shift) = layers(signed)
+    for ours, theirs in zip(same, others, strict=True):
+        assert torch.equal(ours[0], theirs[0]) and torch.equal(ours[1], theirs[1])
+    assert shift is not None
+    torch.testing.assert_close(weight, large / 20)
+    torch.testing.assert_close(bias, shift / 20)
+
+
 def test_siren_keeps_the_spread_of_its_layers():
     # Sitzmann et al. 2020, theorem 1.8: angles are normal with deviation 1, sines have 0.7.
-    field = build("siren", width=512, depth=3)
+    field = build("siren", width=512, depth=3, signed=True)
     x = points(2000) * 2 - 1
     for i, (weight, bias) in enumerate(layers(field)):
         angle = nn.functional.linear(x, 30 * weight, bias)
         if i > 0:
             assert angle.std().item() == pytest.approx(1, abs=0.15)
         x = angle.sin()
-    assert field(points(2000)).std() > 0.5  # outputs of order one
+    assert field(points(2000)).std() > 0.3  # outputs of order one, half as large in [0, 1]
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.5, 3.0])
@@ -216,6 +227,7 @@ def test_the_fused_step_is_the_step_of_autograd(name, loss):
 @each
 def test_signed_values_stand_for_those_between_0_and_1(name):
     plain, signed = (build(name, width=16, signed=signed) for signed in (False, True))
+    plain.load_state_dict(signed.state_dict())
     x = points(50)
     torch.testing.assert_close(signed(x), (plain(x) + 1) / 2)
 
