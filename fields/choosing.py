@@ -5,10 +5,11 @@ from __future__ import annotations
 from torch import nn
 
 from fields import radiance_steps, steps
-from fields.eikonal import EikonalStep
+from fields.eikonal import EikonalStep, PointsStep
 from fields.errors import FieldsError
 from fields.plan import Plan
 from fields.signals.of_shape import ShapeSource
+from fields.signals.points import PointSignal
 from fields.signals.scene import SceneSignal
 from fields.signals.signal import Signal
 from fields.steps import Loss, Step
@@ -28,5 +29,6 @@ def choose_step(field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss) 
     if isinstance(signal, SceneSignal):
         return radiance_steps.choose(field, signal, plan, loss)
     if isinstance(signal, ShapeSource) and signal.options.eikonal:
-        return EikonalStep(field, signal, plan, loss, signal.options.eikonal)
+        step = PointsStep if isinstance(signal, PointSignal) else EikonalStep
+        return step(field, signal, plan, loss, signal.options.eikonal)
     return steps.choose(field, signal, plan, loss)

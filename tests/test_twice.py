@@ -77,3 +77,41 @@ def test_the_slope_of_a_distance_is_one():
 def test_cam_says_that_it_has_none():
     with pytest.raises(FieldsError, match="cam has no second derivatives"):
         values_and_gradient(fields.Cam(1, 3, width=8, depth=1), torch.rand(2, 3))
+
+
+def test_the_loss_of_points_compares_values_directions_and_lengths():
+    import numpy as np
+
+    from fields.configs.shape import ShapeOptions
+    from fields.eikonal import PointsStep
+    from fields.plan import Stop, make
+    from fields.shapes import Shape
+    from fields.signals.points import PointSignal
+
+    normals = np.random.default_rng(0).normal(size=(4000, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+
+    class Ball(torch.nn.Module):
+        radius = torch.nn.Parameter(torch.tensor(0.45))  # the longest side is 0.9
+        factor = 1.0
+
+        def forward(self, x):
+            return self.factor * ((x - 0.5).norm(dim=-1, keepdim=True) - self.radius)
+
+    def loss(factor=1.0, outward=1.0):
+        shape = Shape("ball", normals, np.empty((0, 3), np.int64), "points", outward * normals)
+        signal = PointSignal(shape, ShapeOptions(surface=1.0, near=0.0), torch.device("cpu"))
+        field = Ball()
+        field.factor = factor
+        plan = make(Stop(steps=1), kind="points", model=None)
+        step = PointsStep(
+            field, signal, plan, lambda values, targets: (values - targets).abs().mean(), 0.5
+        )
+        return step.value(*signal.with_normals(1000, 0, 1)).item()
+
+    moved = 1e-3 * (2 / np.pi) ** 0.5  # the mean distance of samples from their points
+    assert loss() == pytest.approx(0, abs=1e-4)
+    # Half of (2 - 1)^2, and values that are twice as large.
+    assert loss(factor=2.0) == pytest.approx(0.5 + moved, abs=1e-4)
+    # Half of 1 - cos of opposite directions, and values of the wrong sign.
+    assert loss(outward=-1.0) == pytest.approx(0.5 * 2 + 2 * moved, abs=2e-4)

@@ -28,9 +28,9 @@ class PointSignal(ShapeSource):
     anywhere, has distances from small triangles that stand for the points: true within the gaps
     between them, with a sign by winding numbers.
 
-    Where these end there is none, so steps are those of a mesh. Terms for values and slopes at the
-    points (Gropp et al. 2020) cost a field five looks at each sample and end no higher: of 20,000
-    points of a statue, and of as many whose normals are off by 0.3.
+    So steps are those of a mesh. Terms for slopes (Gropp et al. 2020), which `eikonal` asks for,
+    take second derivatives and end no higher: of 20,000 points of a statue, and of as many whose
+    normals are off by 0.3.
     """
 
     kind = "points"
@@ -78,9 +78,16 @@ class PointSignal(ShapeSource):
 
     def batch(self, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
         """Coordinates [count, 3] and distances [count, 1]; a pure function."""
+        coords, targets = self.with_normals(count, seed, step)
+        return coords, targets[:, :1].contiguous()
+
+    def with_normals(self, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        """The coordinates of `batch`, and [count, 4]: distances, and the normals of those on the
+        surface; 0 for others."""
         options = self.options
         on = round(count * options.surface)
-        parts = [self._on_surface(on, seed, step)]
+        coords, distances, normals = self._on_surface(on, seed, step)
+        parts = [(coords, distances)]
         if on < count:
             # Points in few places have triangles without area.
             has_area = self.bvh.total_area > 0
@@ -99,17 +106,19 @@ class PointSignal(ShapeSource):
             )
         coords, distances = (torch.cat(part) for part in zip(*parts, strict=True))
         most = options.truncation or torch.inf
-        return coords, distances.clamp_(-most, most)
+        normals = torch.cat([normals, normals.new_zeros(count - on, 3)])
+        return coords, torch.cat([distances.clamp_(-most, most), normals], 1)
 
-    def _on_surface(self, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
-        """Points [count, 3] moved along their normals, and by how much [count, 1]."""
+    def _on_surface(self, count: int, seed: int, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Points [count, 3] moved along their normals, by how much [count, 1], and these [count,
+        3]."""
         generator = torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
         chosen = torch.randint(len(self.points), (count,), generator=generator)
         moved = self.options.jitter * torch.randn(count, 1, generator=generator)
         device = self.points.device
         points, normals = self.points[chosen.to(device)], self.normals[chosen.to(device)]
         coords = (points + moved.to(device) * normals).clamp_(0, 1)
-        return coords, ((coords - points) * normals).sum(1, keepdim=True)
+        return coords, ((coords - points) * normals).sum(1, keepdim=True), normals
 
     def sampled_score(self, field: nn.Module) -> float:
         raise FieldsError("points alone have no score to reach; leave --target away")
