@@ -92,8 +92,10 @@ def test_the_loss_of_points_compares_values_directions_and_lengths():
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
 
     class Ball(torch.nn.Module):
-        radius = torch.nn.Parameter(torch.tensor(0.45))  # the longest side is 0.9
-        factor = 1.0
+        def __init__(self, factor):
+            super().__init__()
+            self.radius = torch.nn.Parameter(torch.tensor(0.45))  # the longest side is 0.9
+            self.factor = factor
 
         def forward(self, x):
             return self.factor * ((x - 0.5).norm(dim=-1, keepdim=True) - self.radius)
@@ -101,8 +103,7 @@ def test_the_loss_of_points_compares_values_directions_and_lengths():
     def loss(factor=1.0, outward=1.0):
         shape = Shape("ball", normals, np.empty((0, 3), np.int64), "points", outward * normals)
         signal = PointSignal(shape, ShapeOptions(surface=1.0, near=0.0), torch.device("cpu"))
-        field = Ball()
-        field.factor = factor
+        field = Ball(factor)
         plan = make(Stop(steps=1), kind="points", model=None)
         step = PointsStep(
             field, signal, plan, lambda values, targets: (values - targets).abs().mean(), 0.5
