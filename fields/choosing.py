@@ -29,6 +29,8 @@ def choose_step(field: nn.Module, signal: Signal, plan: Plan, loss: str | Loss) 
     if isinstance(signal, SceneSignal):
         return radiance_steps.choose(field, signal, plan, loss)
     if isinstance(signal, ShapeSource) and signal.options.eikonal:
-        step = PointsStep if isinstance(signal, PointSignal) else EikonalStep
-        return step(field, signal, plan, loss, signal.options.eikonal)
+        weight = signal.options.eikonal
+        if isinstance(signal, PointSignal):
+            return PointsStep(field, signal, plan, loss, weight)
+        return EikonalStep(field, signal, plan, loss, weight)
     return steps.choose(field, signal, plan, loss)
