@@ -73,9 +73,7 @@ def test_the_first_step_equals_autograd_and_torchs_adam(loss, activation):
         samples[..., 3:] = (samples[..., 3:] > 0).float()
     # A large eps makes the update nearly linear in the gradient: it can be compared closely.
     settings = {"steps": 1, "batch": 200, "loss": loss, "eps": 1e-3}
-    (planes_1, *_), (params_1, *_), losses = fitted(
-        samples, keys, planes, params, spec, **settings
-    )
+    (planes_1, *_), (params_1, *_), losses = fitted(samples, keys, planes, params, spec, **settings)
     for i in range(3):
         state = (samples[i], planes[i], params[i])
         doubles = [t.double() for t in state]
@@ -94,9 +92,7 @@ def test_several_steps_equal_autograd_and_torchs_adam(batch):
     planes, params = make_fields(spec, features=8)
     samples, keys = make_pool(spec)
     settings = {"steps": 5, "batch": batch, "loss": "l2", "eps": 1e-3}
-    (planes_1, *_), (params_1, *_), losses = fitted(
-        samples, keys, planes, params, spec, **settings
-    )
+    (planes_1, *_), (params_1, *_), losses = fitted(samples, keys, planes, params, spec, **settings)
     for i in range(3):
         doubles = [t.double() for t in (samples[i], planes[i], params[i])]
         wanted = reference.fit(

@@ -19,9 +19,7 @@ _OMEGA = 30.0  # of the first layer of sines; later ones have theirs in the weig
 def spec_of(options: ManyOptions) -> ops.PlaneFieldSpec:
     """What each field of a set is, as the ops take it."""
     omega = _OMEGA if options.activation == "sine" else 1.0
-    mlp = ops.MlpSpec(
-        options.hidden, options.depth, 1, True, options.activation, first_omega=omega
-    )
+    mlp = ops.MlpSpec(options.hidden, options.depth, 1, True, options.activation, first_omega=omega)
     return ops.PlaneFieldSpec(mlp, options.octaves)
 
 

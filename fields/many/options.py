@@ -18,6 +18,11 @@ class ManyOptions(Checked):
     stores: str = setting(
         "sdf", help="signed or unsigned distance, or occupancy", choices=("sdf", "udf", "occupancy")
     )
+    sign: str = setting(
+        "auto",
+        help="what tells inside from outside; auto: winding numbers where faces do not agree",
+        choices=("auto", "pseudonormal", "winding"),
+    )
     resolution: int = setting(32, help="texels along an axis of a plane", low=2, high=1024)
     channels: int = setting(16, help="numbers of a texel", low=1, high=256)
     hidden: int = setting(32, help="neurons of a hidden layer", low=1, high=512)
@@ -54,6 +59,10 @@ class ManyOptions(Checked):
         """Parameters of an MLP."""
         hidden = (self.depth - 1) * self.hidden * (self.hidden + 1)
         return self.hidden * (self.inputs + 1) + hidden + self.hidden + 1
+
+    @property
+    def planes_shown(self) -> str:
+        return f"3 x {self.resolution} x {self.resolution} x {self.channels}"
 
     @property
     def numbers(self) -> int:

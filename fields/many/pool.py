@@ -58,7 +58,8 @@ def make_pool(folder: Path, item: Item, options: ManyOptions) -> Pool:
     scale = _scale(item, key)
     if item.copy:
         shape = dataclasses.replace(shape, vertices=shape.vertices * scale)
-    signal = ShapeSignal(shape, ShapeOptions(stores=options.stores), torch.device("cpu"))
+    wanted = ShapeOptions(stores=options.stores, sign=options.sign)
+    signal = ShapeSignal(shape, wanted, torch.device("cpu"))
     drawn = [
         ops.sample_shape(
             signal.bvh,

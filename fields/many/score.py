@@ -1,4 +1,4 @@
-"""How close a field of a set is to its shape: a few thousand points, since there are many fields."""
+"""How close a field of a set is to its shape, from few points, since there are many fields."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from fields import ops
-from fields.errors import NoSurface
+from fields.errors import FieldsError
 from fields.shapes.extract import extract
 from fields.shapes.open_surface import extract_open
 from fields.signals.inside import InsideTest
 from fields.signals.shape import ShapeSignal
 
 _SIDE = 32  # cells along an axis of the box, with a point in each: IoU 0.98 to 0.002
-_RESOLUTION = 64  # of the mesh: its vertices are on the level set, chords are short of F's threshold
+_RESOLUTION = (
+    64  # of the mesh, whose vertices lie on the level set: chords miss it by less than F sees
+)
 _POINTS = 8192  # on each surface
 _THRESHOLD = 0.005  # of the diagonal, as elsewhere
 
@@ -42,7 +44,7 @@ def _f_score(field: nn.Module, signal: ShapeSignal, threshold: float) -> float:
             vertices, faces, _ = extract_open(values, _RESOLUTION)
         else:
             vertices, faces = extract(values, _RESOLUTION, is_distance=signal.stores == "sdf")
-    except NoSurface:
+    except FieldsError:  # no surface, or one that is nearly everywhere
         return 0.0
     mesh = ops.build_bvh(torch.from_numpy(vertices).float(), torch.from_numpy(faces))
     there, back = _near(mesh, signal.bvh, threshold), _near(signal.bvh, mesh, threshold)

@@ -16,8 +16,9 @@ _SEED = 2**31 - 2
 
 
 class InsideTest:
-    """Points in the box of a shape, one in each of its cells, with what lies inside; made when first
-    asked. They are in the order of blocks of cells: their distances take two thirds of the time.
+    """Points in the box of a shape, one in each of its cells, with what lies inside; made when
+    first asked. They are in the order of blocks of cells: their distances take two thirds of the
+    time.
 
     Args:
         low, high: [3], corners of the box in the unit cube.
