@@ -14,12 +14,13 @@ from fields.device import threads as in_threads
 from fields.errors import FieldsError, Interrupted
 from fields.folder import RUNS, plain_name
 from fields.loop import Caught, caught_signals
+from fields.many import shards
 from fields.many.group import fit_group, import_libraries
 from fields.many.listing import Item, Listing, list_shapes
 from fields.many.options import ManyOptions
 from fields.many.pool import digest_of
 from fields.many.reading import FieldSet, load_many
-from fields.many.shards import FORMAT_VERSION, GROUP, SetFolder, write_part
+from fields.many.shards import FORMAT_VERSION, SetFolder, write_part
 from fields.many.workers import in_processes
 from fields.pictures.naming import shown
 from fields.progress import Counted, Progress, Silent
@@ -149,8 +150,8 @@ def _fit_rest(
     progress: Progress,
 ) -> None:
     """All that is not behind, a group at a time; each is kept as it ends."""
-    count, done = len(listing.items), folder.done()
-    groups = [range(i, min(i + GROUP, count)) for i in range(0, count, GROUP)]
+    count, done, size = len(listing.items), folder.done(), shards.GROUP
+    groups = [range(i, min(i + size, count)) for i in range(0, count, size)]
     jobs: list[Job] = [
         tuple((i, listing.items[i]) for i in group) for group in groups if group[0] not in done
     ]

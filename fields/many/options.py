@@ -40,7 +40,7 @@ class ManyOptions(Checked):
         low=1, high=1000,
     )  # fmt: skip
     seed: int = setting(0, help="of weights, samples and scales", low=0, high=2**31 - 1)
-    pool: int = setting(100_000, help="samples of a shape", low=64, high=1 << 24, flag=False)
+    pool: int = setting(100_000, help="samples of a shape, drawn once", low=64, high=1 << 24)
     lr_planes: float = setting(1.5e-2, help="learning rate of planes", low=0.0, flag=False)
     lr_params: float = setting(1e-3, help="learning rate of MLPs", low=0.0, flag=False)
     final_share: float = setting(0.03, help="of both at the end", low=1e-6, high=1.0, flag=False)
