@@ -13,11 +13,12 @@ from small import one_line
 import fields
 from fields.cli import main
 from fields.errors import FieldsError
-from fields.many import score
+from fields.many import group, score
 from fields.many.field import PlaneField, initial
 from fields.many.group import fit_group
 from fields.many.listing import Item, list_shapes
 from fields.many.options import TRUNCATION, ManyOptions
+from fields.runs import ShapeRun
 from fields.shapes.off import read_plain_off
 
 
@@ -88,6 +89,7 @@ def test_planes_are_one_tensor_with_channels_before_rows(made):
 def test_one_of_a_set_is_a_run_like_any_other(made, here, tmp_path):
     found, _ = made
     run = fields.load(f"{found.path}#5")
+    assert isinstance(run, ShapeRun)
     assert run.metrics["iou"] == found.index[5]["iou"]
     vertices, faces, _ = run.mesh(32)
     assert len(faces) > 100 and np.allclose(vertices.min(0), 0, atol=0.05)
@@ -259,6 +261,24 @@ def test_broken_meshes_are_told_a_line_each_and_left_out(tmp_path, here):
     again = here("fit-many", source, "--out", out, "--resume", *FLAGS)
     assert again.returncode == 0 and "15 of 20 shapes" in again.stdout
     assert "5 could not be fitted" in again.stdout
+
+
+def test_a_mistake_of_ours_at_one_shape_is_a_failure_like_others(tmp_path, monkeypatch):
+    source = two_classes(tmp_path / "shapes", each=2)
+    make = group.make_pool
+
+    def stumbling(folder, item, options):
+        if item.path == "box/00.off":
+            raise ZeroDivisionError("division by zero\nand more")
+        return make(folder, item, options)
+
+    monkeypatch.setattr(group, "make_pool", stumbling)
+    found = fields.fit_many(source, tmp_path / "set", threads=1, **SMALL)
+    assert len(found) == 3 and found.failures[0]["path"] == "box/00.off"
+    assert found.failures[0]["error"].startswith("internal error, ZeroDivisionError: division by")
+    monkeypatch.setenv("FIELDS_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        fields.fit_many(source, tmp_path / "again", threads=1, **SMALL)
 
 
 def test_nothing_is_left_where_nothing_can_be_fitted(tmp_path, here):

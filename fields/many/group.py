@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -58,8 +59,10 @@ def fit_group(folder: Path, items: Sequence[tuple[int, Item]], options: ManyOpti
         begin = time.perf_counter()
         try:
             pools.append(make_pool(folder, item, options))
-        except FieldsError as error:
-            failures.append((number, item.path, str(error)))
+        except Exception as error:  # one of many shapes; a mistake of ours must not end the rest
+            if not isinstance(error, FieldsError) and os.environ.get("FIELDS_TRACEBACK"):
+                raise
+            failures.append((number, item.path, _line(error)))
             continue
         numbers.append(number)
         seconds.append(time.perf_counter() - begin)
@@ -78,6 +81,13 @@ def fit_group(folder: Path, items: Sequence[tuple[int, Item]], options: ManyOpti
     kept = finite.tolist()
     seconds = [value for value, is_kept in zip(seconds, kept, strict=True) if is_kept]
     return Group(entries, planes[finite], params[finite], seconds, sorted(failures))
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, FieldsError):
+        return str(error)
+    first = str(error).splitlines()[0] if str(error) else ""
+    return f"internal error, {type(error).__name__}: {first}; set FIELDS_TRACEBACK=1 to see where"
 
 
 def _fit(pools: Sequence[Pool], options: ManyOptions) -> tuple[Tensor, Tensor, Tensor]:
