@@ -6,6 +6,7 @@
 // (maths/mlp_shape.h).
 // RBF: kernels, channels, affine, factor, output_activation (maths/rbf.h).
 // PLANES: sum (or side by side), align_corners, zero_padding (maths/triplane.h).
+// PLANE_FIELDS: octaves beside the planes' features, and their MLP (maths/plane_field.h).
 // CAM: bits of the coordinates that the grids span, and whether layers are normalised
 // (cpu/tile_cam.h).
 // MODULATION: rows that are normalised together, activation and its frequency (maths/modulation.h).
@@ -24,6 +25,7 @@
   "int precision, float first_omega, float omega"
 #define MODULATION "int group, int activation, float omega"
 #define PLANES "bool sum, bool align_corners, bool zero_padding"
+#define PLANE_FIELDS "int octaves, " MLP
 #define RBF "int kernels, int channels, bool affine, float factor, int output_activation"
 #define CAM "int axes, bool normalise"
 #define BVH                                                                                     \
@@ -55,6 +57,13 @@ STABLE_TORCH_LIBRARY(fields, m) {
   m.def(
       "triplane_with_grad_backward(Tensor grad, Tensor grad_jacobian, Tensor coords, "
       "Tensor planes, " PLANES ", bool need_coords, bool need_planes) -> (Tensor, Tensor)");
+  m.def("plane_fields(Tensor coords, Tensor planes, Tensor params, " PLANE_FIELDS ") -> Tensor");
+  m.def(
+      "fit_plane_fields(Tensor samples, Tensor keys, Tensor(a!) planes, Tensor(b!) planes_m, "
+      "Tensor(c!) planes_v, Tensor(d!) params, Tensor(e!) params_m, Tensor(f!) "
+      "params_v, " PLANE_FIELDS
+      ", int loss, int batch, int first_step, int steps, int total, float lr_planes, "
+      "float lr_params, float final_share, float beta1, float beta2, float eps) -> Tensor");
   m.def("mlp(Tensor x, Tensor params, " MLP ") -> Tensor");
   m.def("mlp_backward(Tensor grad, Tensor x, Tensor params, " MLP ") -> (Tensor, Tensor)");
   m.def(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fields.encodings.triplane import TriPlaneEncoding
     from fields.errors import Cancelled, FieldsError
     from fields.fitting import fit
+    from fields.many.making import fit_many
+    from fields.many.reading import load_many
     from fields.mlp import MLP
     from fields.models.cam import Cam
     from fields.models.finer import Finer
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "fit": "fields.fitting",
+    "fit_many": "fields.many.making",
     "load": "fields.runs",
+    "load_many": "fields.many.reading",
     "Run": "fields.runs",
     "Finer": "fields.models.finer",
     "Cam": "fields.models.cam",
@@ -64,7 +68,9 @@ __all__ = [
     "TriPlaneEncoding",
     "__version__",
     "fit",
+    "fit_many",
     "load",
+    "load_many",
 ]
 
 

@@ -49,19 +49,21 @@ class Counted:
         number, total: how many are done, and how many there are.
         seconds: since it began.
         what: they are called.
+        before: how many were done when it began.
     """
 
     number: int
     total: int
     seconds: float
     what: str
+    before: int = 0
 
     @property
     def done(self) -> float:
         return self.number / self.total
 
     def __str__(self) -> str:
-        left = self.seconds * (self.total - self.number) / max(1, self.number)
+        left = self.seconds * (self.total - self.number) / max(1, self.number - self.before)
         return f"{self.number:,} of {self.total:,} {self.what}  {duration(left)} left"
 
 

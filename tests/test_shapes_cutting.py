@@ -9,6 +9,7 @@ from fields import ops
 from fields.configs.shape import ShapeOptions
 from fields.shapes import Shape, ShapeSpace
 from fields.shapes.mend import mend
+from fields.signals import walls
 from fields.signals.shape import ShapeSignal
 from fields.signals.walls import without_walls
 
@@ -148,3 +149,8 @@ def test_a_sound_mesh_is_handed_back():
 def test_unsigned_distances_keep_the_walls():
     signal = ShapeSignal(mended(*eight()), ShapeOptions(stores="udf"), torch.device("cpu"))
     assert isinstance(signal.source, Shape) and signal.source.notes == ()
+
+
+def test_no_triangles_are_split_into_none():
+    none = torch.empty(0, 3, 3, dtype=torch.float64)
+    assert walls._split(none, 0.1).shape == (0, 3, 3)

@@ -104,6 +104,33 @@ class PlaneTile {
     });
   }
 
+  // grad_planes += J_planes^T grad of the tile's samples, one after the other, by this thread
+  // alone.
+  void scatter(const S* grad, S* grad_planes) const {
+    const int outputs = shape_.outputs();
+    for_channel_blocks<kBlock<S>>(shape_.channels, [&](auto block, int c) {
+      using Of = Channels<S, block()>;
+      for (int s = 0; s < count_; ++s) {
+#pragma GCC unroll 6
+        for (int p = 0; p < kPlanes; ++p) {
+          const AxisPair pair = plane_axes(D, p);
+          const PlaneAxis<S> a = axes_[pair.a][s], b = axes_[pair.b][s];
+          const auto g = Of::load(grad + size_t(s) * outputs + shape_.first_output(p) + c);
+          S* plane = grad_planes + p * shape_.plane_size() + c;
+#pragma GCC unroll 2
+          for (int j = 0; j < 2; ++j) {
+            const auto along_row = b.weight[j] * g;
+#pragma GCC unroll 2
+            for (int i = 0; i < 2; ++i) {
+              S* target = plane + shape_.texel(a.texel[i], b.texel[j]);
+              Of::store(target, Of::load(target) + a.weight[i] * along_row);
+            }
+          }
+        }
+      }
+    });
+  }
+
   // grad_x [samples][D] = J_x^T grad, and what grad_jacobian adds to it.
   template <bool WithGrad>
   void coords(const S* planes, const S* grad, const S* grad_jacobian, S* grad_x) const {

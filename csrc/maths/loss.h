@@ -10,7 +10,8 @@ enum class Loss : int {
   l1 = 1,
   relative = 2,  // |value - target| / (|target| + 0.01): near a surface, where distances are small
   binary = 3,    // cross entropy of sigmoid(value) and a target in [0, 1]
-  given = 4      // no loss: the slope itself stands in place of the target
+  given = 4,     // no loss: the slope itself stands in place of the target
+  clipped = 5    // |value held in [-1, 1] - target|: beyond, the side alone counts
 };
 
 // Of `relative`: in lengths of the unit cube, about the distance at which samples lie near a
@@ -21,7 +22,8 @@ template <class V>
 FIELDS_HD V loss_term(Loss loss, V value, V target, V& slope) {
   using S = ScalarOf<V>;
   const V zero = splat<V>(S(0)), one = splat<V>(S(1));
-  const V error = value - target;
+  const bool is_clipped = loss == Loss::clipped;
+  const V error = (is_clipped ? min(max(value, -one), one) : value) - target;
   if (loss == Loss::l2) {
     slope = error + error;
     return error * error;

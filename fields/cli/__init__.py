@@ -11,6 +11,7 @@ _STARTED = time.perf_counter()
 
 VERBS = {
     "fit": "store a picture, a shape, a volume or a scene in a field",
+    "fit-many": "store each shape of a folder in a small field, as a data set",
     "render": "draw a fitted field, at any size",
     "mesh": "turn a fitted shape or scene into a mesh",
     "eval": "score a fitted field against its source",
@@ -57,7 +58,8 @@ def _dispatch(arguments: list[str]) -> None:
     elif arguments[0] not in VERBS:
         raise FieldsError(f"there is no command {arguments[0]!r}{suggestion(arguments[0], VERBS)}")
     else:
-        importlib.import_module(f"fields.cli.{arguments[0]}").main(arguments[1:], _STARTED)
+        module = f"fields.cli.{arguments[0].replace('-', '_')}"
+        importlib.import_module(module).main(arguments[1:], _STARTED)
 
 
 def _overview() -> str:

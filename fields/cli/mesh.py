@@ -18,7 +18,7 @@ RESOLUTION = 256
 def main(arguments: Sequence[str], started: float) -> None:
     parser = Parser("mesh", "Turn a fitted shape, volume or scene into a mesh.")
     add = parser.add_argument
-    add("run", metavar="RUN", help="a run folder, or a field.safetensors")
+    add("run", metavar="RUN", help="a run folder, a field.safetensors, or one of a set: SET#N")
     add(
         "-o", "--out", type=file_name, metavar="FILE",
         help="the suffix says the format: glb, ply, obj or stl (RUN/mesh.glb)",

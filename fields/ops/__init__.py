@@ -14,6 +14,12 @@ from fields.ops.march import MarchSpec, march_rays, occupancy_update
 from fields.ops.mesh import SIGNS, Bvh, build_bvh, closest_point, sample_shape, winding_number
 from fields.ops.mlp import grid_mlp, mlp
 from fields.ops.modulation import ModulationSpec, modulate
+from fields.ops.plane_fields import (
+    PLANE_FIELD_LOSSES,
+    PlaneFieldSpec,
+    fit_plane_fields,
+    plane_fields,
+)
 from fields.ops.radiance import RadianceSpec, radiance_render, radiance_step
 from fields.ops.rbf import RbfSpec, grid_rbf, grid_rbf_step, rbf, rbf_with_grad
 from fields.ops.sample_rays import sample_rays
@@ -38,6 +44,7 @@ __all__ = [
     "ACTIVE",
     "LOSSES",
     "NUM_PLANES",
+    "PLANE_FIELD_LOSSES",
     "PRECISIONS",
     "SIGNS",
     "SQUARE",
@@ -46,6 +53,7 @@ __all__ = [
     "MarchSpec",
     "MlpSpec",
     "ModulationSpec",
+    "PlaneFieldSpec",
     "PlaneSpec",
     "RadianceSpec",
     "RbfSpec",
@@ -56,6 +64,7 @@ __all__ = [
     "cam_step",
     "closest_point",
     "composite",
+    "fit_plane_fields",
     "fma_peak",
     "fourier",
     "grid_mlp",
@@ -69,6 +78,7 @@ __all__ = [
     "mlp_step",
     "modulate",
     "occupancy_update",
+    "plane_fields",
     "radiance_render",
     "radiance_step",
     "rbf",

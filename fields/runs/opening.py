@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fields import checkpoint, folder
 from fields.device import computes
 from fields.errors import FieldsError
+from fields.many.reading import FieldSet, is_set, load_many
 from fields.pictures.naming import likely_path, shown
 from fields.runs.picture import PictureRun
 from fields.runs.run import WITH_MLP, Run
@@ -45,7 +46,7 @@ def load(path: str | os.PathLike, *, model: nn.Module | None = None, device: str
     """Open a run.
 
     Args:
-        path: a run folder, or a field.safetensors alone.
+        path: a run folder, or a field.safetensors alone; SET#N is field N of a set of many.
         model: a module of your own class to fill, where the run was fitted with one.
         device: where the field shall be.
 
@@ -59,7 +60,12 @@ def load(path: str | os.PathLike, *, model: nn.Module | None = None, device: str
         raise FieldsError(f"no run is named; give a run folder or a {folder.FIELD}")
     path = Path(path)
     if not os.path.lexists(path):
+        place, _, number = str(path).rpartition("#")
+        if is_set(Path(place)) and number.isdecimal():
+            return _of_set(load_many(place), int(number), device)
         raise FieldsError(_missing(path))
+    if is_set(path):
+        raise FieldsError(f"{shown(path)} holds many fields; name one of them, {shown(path)}#0")
     file = path / folder.FIELD if path.is_dir() else path
     if path.is_dir() and not file.is_file():
         raise FieldsError(
@@ -89,6 +95,12 @@ def _says_what_it_is(config: dict[str, Any]) -> bool:
         and all(type(config.get(number)) is int for number in ("steps", "seed"))
         and isinstance(config.get("version"), str)
     )
+
+
+def _of_set(fields: FieldSet, number: int, device: str) -> Run:
+    field = fields.field(number).to(device)
+    path = fields.path / fields.entry(number)["shard"]
+    return run_of(path, field, fields.configuration(number), fields.metrics_of(number))
 
 
 def _missing(path: Path) -> str:

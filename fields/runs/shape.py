@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fields import cameras, colouring, folder, tracing
+from fields import cameras, colouring, folder, in_source, tracing
 from fields.cameras import Camera
 from fields.errors import FieldsError, MissingLibrary, NoSurface
 from fields.leaps import leaps_of
@@ -61,7 +61,7 @@ class ShapeRun(Run):
         colours = colouring.restore(self.path, tensors, self.config)
         self.colour_field = None if colours is None else colours.to(device_of(self.field))
         # So that a field alone can be asked in the units that the user knows.
-        ask = functools.partial(_distance, self.field, self.space, self.stores)
+        ask = functools.partial(in_source.distance, self.field, self.space, self.stores)
         object.__setattr__(self.field, "sdf", ask)
 
     @property
@@ -79,7 +79,7 @@ class ShapeRun(Run):
         Returns [...], float32: an array for an array, a tensor for a tensor. Of an occupancy it is
         the logit of being outside, which is no distance.
         """
-        return _distance(self.field, self.space, self.stores, points)
+        return in_source.distance(self.field, self.space, self.stores, points)
 
     def values(self, coords: Tensor) -> Tensor:
         """Coords [N, 3] in the unit cube -> [N], negative inside, in lengths of the cube."""
@@ -101,7 +101,7 @@ class ShapeRun(Run):
         """
         if self.colour_field is None:
             raise FieldsError(f"{shown(self.path)} stores no colours")
-        return _asked(self.colour_field, self.space, points, to_bytes)
+        return in_source.asked(self.colour_field, self.space, points, to_bytes)
 
     def on_surface(self, vertices: np.ndarray, normals: np.ndarray, level: float) -> np.ndarray:
         """Places on the surface itself, for the vertices [V, 3] of a mesh at another level, whose
@@ -280,29 +280,3 @@ def in_units(error: NoSurface, level: float, to_source: Callable[[float], float]
     return NoSurface(
         f"there is no surface at {level:g}; the field goes from {low:.4g} to {high:.4g}"
     )
-
-
-def _distance(
-    field: nn.Module, space: ShapeSpace, stores: str, points: np.ndarray | Tensor
-) -> np.ndarray | Tensor:
-    """See ShapeRun.sdf."""
-    divisor = -1.0 if stores == "occupancy" else space.scale
-    return _asked(field, space, points, lambda values: values[:, 0] / divisor)
-
-
-def _asked(
-    field: nn.Module,
-    space: ShapeSpace,
-    points: np.ndarray | Tensor,
-    made: Callable[[Tensor], Tensor],
-) -> np.ndarray | Tensor:
-    """What is `made` of the values [N, C] of a field at points of the source: [..., 3] -> [...] or
-    [..., C]."""
-    array = points.detach().cpu().numpy() if isinstance(points, Tensor) else np.asarray(points)
-    if array.ndim == 0 or array.shape[-1] != 3:
-        raise FieldsError(f"points must be [..., 3], got {list(array.shape)}")
-    coords = torch.from_numpy(space.to_unit(array).astype(np.float32)).reshape(-1, 3)
-    with torch.inference_mode():
-        values = torch.cat([made(field(c)) for c in coords.to(device_of(field)).split(1 << 18)])
-    values = values.cpu().reshape((*array.shape[:-1], *values.shape[1:]))
-    return values if isinstance(points, Tensor) else values.numpy()

@@ -18,6 +18,7 @@ from fields.shapes.formats import PREFIX_BYTES, READ_FORMATS, find_format
 from fields.shapes.gltf_textures import laid
 from fields.shapes.materials import Materials
 from fields.shapes.mend import NO_FACES, NO_VERTEX, mend, mend_points
+from fields.shapes.off import read_plain_off
 from fields.shapes.shape import Broken, Shape
 from fields.shapes.whole import require_whole
 
@@ -107,6 +108,11 @@ def _with_trimesh(file: BinaryIO, beside: Any, format_: str) -> list[Placed]:
     """The parts of a file and their places in its scene, one for each time that they are there."""
     import trimesh
 
+    if format_ == "off":
+        plain_off = read_plain_off(file)
+        if plain_off is not None:
+            return [Placed(trimesh.Trimesh(*plain_off, process=False), np.eye(4), False)]
+        file.seek(0)
     if format_ == "obj":
         found = trimesh.load_scene(_obj(file, beside))
     else:

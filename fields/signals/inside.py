@@ -17,12 +17,14 @@ _SEED = 2**31 - 2
 
 class InsideTest:
     """Points in the box of a shape, one in each of its cells, with what lies inside; made when
-    first asked. They are in the order of blocks of cells: so distances take two thirds of the time.
+    first asked. They are in the order of blocks of cells: their distances take two thirds of the
+    time.
 
     Args:
         low, high: [3], corners of the box in the unit cube.
         signed: points [N, 3] -> distance [N], negative inside.
         inside: values of a field [N] -> which are inside.
+        side: cells along an axis, a multiple of 4; 64, of which scores for targets make use.
     """
 
     def __init__(
@@ -31,20 +33,21 @@ class InsideTest:
         high: Tensor,
         signed: Callable[[Tensor], Tensor],
         inside: Callable[[Tensor], Tensor],
+        side: int = _SIDE,
     ):
         generator = torch.Generator().manual_seed(_SEED)
-        cells = torch.cartesian_prod(*[torch.arange(_SIDE)] * 3).view(
-            *[_SIDE // _BLOCK, _BLOCK] * 3, 3
+        cells = torch.cartesian_prod(*[torch.arange(side)] * 3).view(
+            *[side // _BLOCK, _BLOCK] * 3, 3
         )
-        unit = cells.permute(0, 2, 4, 1, 3, 5, 6).reshape(ALL, 3)
-        unit = (unit + torch.rand(ALL, 3, generator=generator)) / _SIDE
+        unit = cells.permute(0, 2, 4, 1, 3, 5, 6).reshape(side**3, 3)
+        unit = (unit + torch.rand(side**3, 3, generator=generator)) / side
         self.points = low + (high - low) * unit.to(low.device)
         self.inside = inside
         self._signed = signed
 
     @cached_property
     def _distance(self) -> Tensor:
-        """[ALL], of the shape."""
+        """Of the shape, at all points."""
         return self._signed(self.points)
 
     @cached_property

@@ -108,4 +108,4 @@ def _split(triangles: Tensor, side: float) -> Tensor:
         ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
         pieces = [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
         triangles = torch.cat([torch.stack(piece, 1) for piece in pieces])
-    return torch.cat(done)
+    return torch.cat(done) if done else triangles

@@ -1,0 +1,224 @@
+"""A set of fields on the disk: shards of weights, an index, and parts of what is not yet whole.
+
+    fields.json              what was asked, how many shapes there are
+    index.jsonl              a line for each field: source, class, split, shard and row, scores
+    failed.jsonl             a line for each shape that could not be fitted
+    shard-00000.safetensors  planes [n, 3, R, R, C] and params [n, P] of up to 64 shapes
+    parts/                   a file for each group of shapes, until their shard is whole
+
+Every file is written beside its place and renamed. A shard holds the shapes of a fixed range of the
+list, so what is on the disk in the end does not depend on how often the work was stopped. The
+order is: shard, failures, index, then the parts go; each step can be done again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fields import checkpoint, folder_lock
+from fields.errors import FieldsError
+from fields.many.group import Group
+from fields.pictures.naming import shown
+from fields.pictures.replacing import replacing
+
+SHARD = 64  # shapes of a shard
+GROUP = 4  # of a part: so many are lost by a kill, and so seldom the disk is waited for
+ABOUT, INDEX, FAILED, PARTS = "fields.json", "index.jsonl", "failed.jsonl", "parts"
+FORMAT_VERSION = 1
+
+
+class SetFolder:
+    """A set that this process alone writes to."""
+
+    def __init__(self, path: Path, about: dict[str, Any], items: int, lock: int):
+        self.path, self.about, self.items, self._lock = path, about, items, lock
+
+    @classmethod
+    def create(cls, path: Path, about: dict[str, Any], items: int, *, overwrite: bool) -> SetFolder:
+        """A new set; FieldsError where something stands in its place, but for a set that is to be
+        replaced."""
+        if path.exists() and not path.is_dir():
+            raise FieldsError(f"{shown(path)} is a file; name a folder with --out")
+        held = _opened(path)
+        try:
+            if any(path.iterdir()):
+                if not (path / ABOUT).is_file():
+                    raise FieldsError(
+                        f"{shown(path)} is not empty, and no set of fields; name another --out"
+                    )
+                if not overwrite:
+                    raise FieldsError(
+                        f"{shown(path)} holds a set; --resume goes on with it, --overwrite replaces"
+                        " it"
+                    )
+                _clear(path)
+            _write_text(path / ABOUT, json.dumps(about, indent=1) + "\n")
+        except BaseException:
+            os.close(held)
+            raise
+        return cls(path, about, items, held)
+
+    @classmethod
+    def resume(cls, path: Path, about: dict[str, Any], items: int) -> SetFolder:
+        """A set that was begun with the same settings and list; FieldsError if it was not."""
+        found = read_about(path)
+        for name, value in about["options"].items():
+            before = found.get("options", {}).get(name)
+            if before != value:
+                raise FieldsError(
+                    f"{shown(path)} was begun with {name} {before}, not {value}; --overwrite begins"
+                    " anew"
+                )
+        if found.get("list") != about["list"]:
+            raise FieldsError(
+                f"{shown(path)} was begun with another list of shapes; --overwrite begins anew"
+            )
+        folder = cls(path, found, items, _opened(path))
+        for left in path.rglob(".fields-*.tmp"):  # of a process that was killed while it wrote
+            left.unlink(missing_ok=True)
+        folder.collect()
+        return folder
+
+    def close(self) -> None:
+        os.close(self._lock)
+
+    def part(self, first: int) -> Path:
+        """Where the group that begins with an item is kept until its shard is whole."""
+        return self.path / PARTS / f"{first:07d}.safetensors"
+
+    def done(self) -> set[int]:
+        """Items that are behind: fitted, or failed."""
+        found = {entry["item"] for entry in self._lines(INDEX) + self._lines(FAILED)}
+        for path in self._parts():
+            found |= set(checkpoint.read(path)[1]["items"])
+        return found
+
+    def fitted(self) -> dict[int, dict[str, Any]]:
+        """What is known of each field, by the number of its item."""
+        found = {entry["item"]: entry for entry in self._lines(INDEX)}
+        for path in self._parts():
+            found |= {entry["item"]: entry for entry in checkpoint.read(path)[1]["entries"]}
+        return found
+
+    def collect(self) -> None:
+        """Make shards of the parts, of all ranges that are whole, and take them into the index."""
+        by_shard: dict[int, list[Path]] = {}
+        for path in self._parts():
+            by_shard.setdefault(int(path.name[:7]) // SHARD, []).append(path)
+        for number, paths in by_shard.items():
+            if len(paths) < len(range(number * SHARD, self._end_of(number), GROUP)):
+                continue
+            self._write_shard(number, [checkpoint.read(path) for path in paths])
+            for path in paths:
+                path.unlink()
+        if not self._parts():
+            shutil.rmtree(self.path / PARTS, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Take it away, where nothing came of it."""
+        _clear(self.path)
+        with contextlib.suppress(OSError):  # others may have put something there
+            self.path.rmdir()
+
+    def _end_of(self, shard: int) -> int:
+        return min((shard + 1) * SHARD, self.items)
+
+    def _write_shard(self, number: int, read: list[tuple[dict, dict]]) -> None:
+        entries = [entry for _, content in read for entry in content["entries"]]
+        seconds = [value for _, content in read for value in content["seconds"]]
+        failures = [failure for _, content in read for failure in content["failures"]]
+        name = f"shard-{number:05d}.safetensors"
+        if entries:
+            tensors = {k: torch.cat([of[k] for of, _ in read]) for k in ("planes", "params")}
+            content = {"kind": "shard", "options": self.about["options"], "entries": entries}
+            checkpoint.write(self.path / name, tensors, content)
+        lines = [{"item": n, "path": path, "error": why} for n, path, why in failures]
+        self._add_lines(FAILED, lines)
+        self._add_lines(
+            INDEX,
+            [
+                {**entry, "shard": name, "row": row, "seconds": round(spent, 4)}
+                for row, (entry, spent) in enumerate(zip(entries, seconds, strict=True))
+            ],
+        )
+
+    def _parts(self) -> list[Path]:
+        return sorted((self.path / PARTS).glob("*.safetensors"))
+
+    def _lines(self, name: str) -> list[dict[str, Any]]:
+        return read_lines(self.path / name)
+
+    def _add_lines(self, name: str, lines: Iterable[dict[str, Any]]) -> None:
+        """Into a file of lines in the order of items; what stands there of the same ones goes."""
+        by_item = {line["item"]: line for line in self._lines(name)}
+        by_item |= {line["item"]: line for line in lines}
+        text = "".join(json.dumps(by_item[item]) + "\n" for item in sorted(by_item))
+        if text:
+            _write_text(self.path / name, text)
+
+
+def write_part(path: Path, group: Group, items: list[int]) -> None:
+    """Keep what came of a group, in one step."""
+    path.parent.mkdir(exist_ok=True)
+    content = {
+        "kind": "part",
+        "items": items,
+        "entries": group.entries,
+        "seconds": group.seconds,
+        "failures": group.failures,
+    }
+    checkpoint.write(path, {"planes": group.planes, "params": group.params}, content)
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What a set says of itself; FieldsError where there is none."""
+    try:
+        about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
+        if about["kind"] == "set" and about["format_version"] <= FORMAT_VERSION:
+            return about
+    except FileNotFoundError:
+        raise FieldsError(f"{shown(path)} is no set of fields: it holds no {ABOUT}") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise FieldsError(f"{shown(path / ABOUT)} is damaged, or of a newer version of fields")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines; none if it is not there."""
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError):
+        raise FieldsError(f"{shown(path)} is damaged; take another copy of the set") from None
+
+
+def _opened(path: Path) -> int:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        return folder_lock.lock(path, path)
+    except OSError as error:
+        raise FieldsError(
+            f"{shown(path)} cannot be written: {error.strerror}; name another --out"
+        ) from None
+
+
+def _clear(path: Path) -> None:
+    """Take away a set, and nothing else; what says that it is one goes last."""
+    shutil.rmtree(path / PARTS, ignore_errors=True)
+    for pattern in ("shard-*.safetensors", ".fields-*.tmp", INDEX, FAILED, ABOUT):
+        for file in path.glob(pattern):
+            file.unlink()
+
+
+def _write_text(path: Path, text: str) -> None:
+    with replacing(path) as file:
+        file.write(text.encode())
