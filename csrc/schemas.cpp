@@ -11,6 +11,7 @@
 // MODULATION: rows that are normalised together, activation and its frequency (maths/modulation.h).
 // BVH: the tensors of a hierarchy (maths/bvh.h).
 // RADIANCE: widths and depths of two MLPs, degree of the harmonics, precision (maths/radiance.h).
+// BRICKS: the tensors of a baked field (maths/bricks.h), and how rays are walked through it.
 // MARCH: resolution of the occupancy, ends of the ray, steps, contraction (maths/march.h).
 #include <torch/csrc/stable/library.h>
 
@@ -31,6 +32,9 @@
 #define MARCH                                                                      \
   "int resolution, float near, float far, float step_length, float growth, float " \
   "largest_step, bool contract"
+#define BRICKS                                                                    \
+  "Tensor blocks, Tensor pages, Tensor vertices, Tensor colours, Tensor ranges, " \
+  "float near, float step_length, float min_weight, float min_transmittance"
 #define RADIANCE                                                                           \
   "int density_width, int density_depth, int colour_width, int colour_depth, int degree, " \
   "int precision"
@@ -144,5 +148,9 @@ STABLE_TORCH_LIBRARY(fields, m) {
         "float grid_growth, int log2_table_size, bool smoothstep, " RADIANCE
         ", float min_weight, float min_transmittance, int width, Tensor? cancel) -> "
         "(Tensor, Tensor, Tensor)");
+  m.def("bricks_render(Tensor pose, Tensor intrinsics, int width, int height, " BRICKS
+        ", Tensor? cancel) -> (Tensor, Tensor, Tensor)");
+  m.def("bricks_seen(Tensor poses, Tensor intrinsics, int width, int height, " BRICKS
+        ") -> Tensor");
   m.def("fma_peak(float seconds, int precision) -> float");
 }

@@ -6,6 +6,7 @@ for any number of threads.
 """
 
 from fields import extension
+from fields.ops.bricks import Bricks, bricks_render, bricks_seen
 from fields.ops.cam import cam_mlp, cam_step
 from fields.ops.composite import composite
 from fields.ops.fourier import fourier
@@ -39,6 +40,7 @@ __all__ = [
     "NUM_PLANES",
     "PRECISIONS",
     "SIGNS",
+    "Bricks",
     "Bvh",
     "GridSpec",
     "MarchSpec",
@@ -48,6 +50,8 @@ __all__ = [
     "RadianceSpec",
     "RbfSpec",
     "adam_step",
+    "bricks_render",
+    "bricks_seen",
     "build_bvh",
     "cam_mlp",
     "cam_step",
