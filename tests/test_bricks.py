@@ -121,6 +121,7 @@ def test_a_bake_in_parts_ends_with_its_bricks():
     assert len(parts) > 3 and all(part is None for part in parts)
     assert isinstance(baked, ops.Bricks)
     again = bake(Ball(), make_eyes(), resolution=64)
+    assert again is not None
     assert all(torch.equal(a, b) for a, b in zip(baked.args(), again.args(), strict=True))
 
 
