@@ -13,8 +13,9 @@
 // BVH: the tensors of a hierarchy (maths/bvh.h).
 // RADIANCE: widths and depths of two MLPs, degree of the harmonics, precision (maths/radiance.h).
 // TRACE: corners of the box, largest slope, steps, level, and where normals are taken
-// (maths/trace.h). MARCH: resolution of the occupancy, ends of the ray, steps, contraction
-// (maths/march.h).
+// (maths/trace.h).
+// BRICKS: the tensors of a baked field (maths/bricks.h), and how rays are walked through it.
+// MARCH: resolution of the occupancy, ends of the ray, steps, contraction (maths/march.h).
 #include <torch/csrc/stable/library.h>
 
 #define GRID                                                                      \
@@ -38,6 +39,9 @@
 #define TRACE                                                                                 \
   "Tensor box, float bound, float least, float near, float level, float back, float offset, " \
   "int most"
+#define BRICKS                                                                    \
+  "Tensor blocks, Tensor pages, Tensor vertices, Tensor colours, Tensor ranges, " \
+  "float near, float step_length, float min_weight, float min_transmittance"
 #define RADIANCE                                                                           \
   "int density_width, int density_depth, int colour_width, int colour_depth, int degree, " \
   "int precision"
@@ -162,5 +166,9 @@ STABLE_TORCH_LIBRARY(fields, m) {
         ", " GRID ", " MLP ", int columns, Tensor? cancel) -> (Tensor, Tensor)");
   m.def("trace_grid_rbf(Tensor origins, Tensor directions, Tensor table, Tensor params, " TRACE
         ", " GRID ", " RBF ", int columns, Tensor? cancel) -> (Tensor, Tensor)");
+  m.def("bricks_render(Tensor pose, Tensor intrinsics, int width, int height, " BRICKS
+        ", Tensor? cancel) -> (Tensor, Tensor, Tensor)");
+  m.def("bricks_seen(Tensor poses, Tensor intrinsics, int width, int height, " BRICKS
+        ") -> Tensor");
   m.def("fma_peak(float seconds, int precision) -> float");
 }

@@ -118,3 +118,23 @@ class Occupancy(nn.Module):
         local = (torch.stack([x, y, z], 1) + place) / n
         side = torch.exp2((cascade + 1 - self.cascades).float())
         return (local - 0.5) * side[:, None] + 0.5
+
+
+def cells(words: Tensor, resolution: int) -> Tensor:
+    """Which cells of a cascade may have density, bool [n, n, n] in the order z, y, x; of its words
+    as csrc/maths/occupancy.h has them."""
+    bricks = resolution // 4
+    bits = words[: bricks**3, None] >> torch.arange(64, device=words.device) & 1
+    bits = bits.view(bricks, bricks, bricks, 4, 4, 4)  # z, y, x of the brick, then within it
+    return bits.permute(0, 3, 1, 4, 2, 5).reshape([resolution] * 3).bool()
+
+
+def words_of(cells: Tensor) -> Tensor:
+    """`cells` turned around, for the lowest level of a cascade's words: [n, n, n] -> int64
+    [n^3 / 64]. Levels above may say of more cells that they may have density."""
+    bricks = cells.shape[0] // 4
+    bits = cells.view(bricks, 4, bricks, 4, bricks, 4).permute(0, 2, 4, 1, 3, 5).reshape(-1, 64)
+    powers = torch.ones(64, dtype=torch.int64, device=cells.device) << torch.arange(
+        64, device=cells.device
+    )
+    return (bits.long() * powers).sum(1)

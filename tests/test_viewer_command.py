@@ -89,6 +89,7 @@ def test_a_source_is_fitted_in_view_and_stays(tmp_path):
         (["nowhere.safetensors"], "nowhere.safetensors does not exist"),
         (["x", "--port", "99999"], "--port must be from 0 to 65,535"),
         (["x", "--share", "2"], "--share must be from 0 to 1"),
+        (["x", "--proxy", "maybe"], "--proxy"),
         (["x", "--port", "a"], "--port must be a whole number"),
         ([], "needs RUN|SOURCE"),
         (["RUN", "--stepps", "3"], "has no option --stepps"),

@@ -70,7 +70,7 @@ def test_the_parts_of_a_scene_make_up_its_render(scene, shading):
 
 def test_the_still_picture_of_a_scene_through_the_socket_is_its_render(scene):
     camera = scene.view((160, 120))
-    with Viewer(scene, port=0) as viewer:
+    with Viewer(scene, port=0, proxy="off") as viewer:
         try:
             page = Page(viewer)
             about = page.message("welcome")
@@ -147,23 +147,73 @@ def test_the_truth_of_a_shape_is_its_mesh(shape):
     assert np.abs(truth - shape.render(camera=camera).astype(float)).mean() < 8
 
 
-def test_a_proxy_draws_frames_in_motion_labelled_and_no_still_ones(scene):
-    asked = []
+@pytest.fixture(scope="module")
+def baked(scene):
+    """A subject whose proxy is there."""
+    subject = SceneSubject(scene)
+    for _ in subject.bake():
+        pass
+    return subject
 
-    def proxy(camera, settings, cancel):
-        asked.append((camera.width, camera.height))
-        return np.zeros((camera.height, camera.width, 3), np.uint8)
 
-    subject = SceneSubject(scene, proxy)
+def test_a_proxy_draws_frames_in_motion_labelled_and_no_still_ones(scene, baked):
     camera = scene.view((64, 48))
-    pixels, drawn = subject.draw(camera, usual(subject), GO_ON)
-    assert drawn == PROXY
-    assert not pixels.any()
-    assert subject.draw(camera, usual(subject, use_proxy=False), GO_ON)[1] == FIELD
-    assert subject.draw(camera, usual(subject, output="depth"), GO_ON)[1] == FIELD
-    drawn = whole(subject.parts(camera, usual(subject), GO_ON), (64, 48))
+    for output in ("colour", "depth", "opacity", "normals"):
+        settings = usual(baked, output=output)
+        pixels, drawn = baked.draw(camera, settings, GO_ON)
+        assert drawn == PROXY == baked.draws(settings)
+        wanted = scene.render(camera=camera, shading=output).astype(float)
+        assert np.abs(pixels - wanted).mean() < (6 if output == "normals" else 3)
+    for changed in ({"use_proxy": False}, {"output": "occupancy"}):
+        settings = usual(baked, **changed)
+        assert baked.draw(camera, settings, GO_ON)[1] == FIELD == baked.draws(settings)
+    drawn = whole(baked.parts(camera, usual(baked), GO_ON), (64, 48))
     assert np.array_equal(drawn, scene.render(camera=camera))
-    assert len(asked) == 1
+
+
+def test_the_proxy_leaves_out_what_the_field_does(scene, baked):
+    camera, plain = scene.view((64, 64)), SceneSubject(scene)
+    half = np.asarray(scene.box, float)
+    half[1, 0] = half[:, 0].mean()
+    for changed in ({"box": half.ravel().tolist()}, {"threshold": 2.5}):
+        found, drawn = baked.draw(camera, usual(baked, output="opacity", **changed), GO_ON)
+        wanted, _ = plain.draw(camera, usual(plain, output="opacity", **changed), GO_ON)
+        everything, _ = plain.draw(camera, usual(plain, output="opacity"), GO_ON)
+        assert drawn == PROXY
+        assert np.abs(found.astype(float) - wanted).mean() < 3
+        assert np.abs(everything.astype(float) - wanted).mean() > 3
+
+
+def test_a_scene_is_baked_once_somebody_looks_and_then_moves_as_its_proxy(scene):
+    with Viewer(scene, port=0) as viewer:
+        try:
+            page = Page(viewer)
+            about = page.message("welcome")
+            assert about["proxy"]["state"] == "baking"
+            assert any(setting["name"] == "use_proxy" for setting in about["settings"])
+            while (state := page.message("proxy"))["state"] != "ready":
+                pass
+            assert state["resolution"] >= 64 and state["bytes"] > 0
+            camera = scene.view((64, 48))
+            page.look(camera)
+            assert page.picture(FRAME)[0].drawn == PROXY
+            assert np.array_equal(page.still(64, 48), scene.render(camera=camera))
+        finally:
+            Page.close_all()
+
+
+def test_no_proxy_is_baked_where_none_is_wanted_or_can_be(scene, shape):
+    for run, proxy in ((scene, "off"), (shape, "on")):
+        with Viewer(run, port=0, proxy=proxy) as viewer:
+            try:
+                about = Page(viewer).message("welcome")
+                assert about["proxy"] is None
+                assert all(setting["name"] != "use_proxy" for setting in about["settings"])
+                assert not viewer.hub.baking.is_wanted
+            finally:
+                Page.close_all()
+    with pytest.raises(fields.FieldsError, match="proxy must be auto, on or off"):
+        Viewer(scene, proxy="sometimes")
 
 
 def test_slices_of_a_volume_are_those_of_render(tmp_path):

@@ -162,6 +162,49 @@ def test_training_has_all_the_time_while_nobody_looks():
     assert time.perf_counter() - begun < 1.0
 
 
+def test_a_bake_takes_its_turns_within_the_share_while_a_camera_moves():
+    share, turns, stop = 0.3, Turns(0.3), threading.Event()
+
+    def work(turn):
+        while not stop.is_set():
+            with turn():
+                time.sleep(0.004)
+
+    threads = [threading.Thread(target=work, args=(turn,)) for turn in (turns.train, turns.bake)]
+    begun = time.perf_counter()
+    turns.moves()
+    for thread in threads:
+        thread.start()
+    while time.perf_counter() - begun < 1.0:
+        turns.moves()
+        with turns.draw():
+            time.sleep(0.002)
+    trained, baked, passed = turns.trained, turns.baked, time.perf_counter() - begun
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert trained + baked <= share * passed + 0.25
+    assert min(trained, baked) >= 0.15 * share * passed
+
+
+def test_a_bake_leaves_training_most_of_the_time_and_waits_for_pictures():
+    turns, stop = Turns(), threading.Event()
+
+    def work(turn):
+        while not stop.is_set():
+            with turn():
+                time.sleep(0.004)
+
+    threads = [threading.Thread(target=work, args=(turn,)) for turn in (turns.train, turns.bake)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1.0)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert turns.trained > 1.5 * turns.baked > 0.1
+
+
 def test_a_fit_that_is_paused_ends_at_a_signal():
     class Shut(loop.Open):
         is_shut = True

@@ -31,6 +31,7 @@ from fields_viewer.protocol import (
     LAST,
     LOSSLESS,
     PART,
+    PROXY,
     TILE,
     TRUTH,
     Header,
@@ -58,7 +59,9 @@ class Client:
     def __init__(self, hub: Hub, send: Callable[[str | bytes], None]):
         self.hub, self._send = hub, send
         self.settings = hub.first_settings()
-        self.pace = Pace()
+        # Of frames in motion by what they show, and of those of a field that is trained meanwhile.
+        self._paces = {FIELD: Pace(), PROXY: Pace()}
+        self._still_pace = Pace()
         self._news = threading.Condition()
         self._view: View | None = None
         self._flat: dict[str, Any] | None = None
@@ -191,7 +194,8 @@ class Client:
             if self._under_way >= CREDIT:
                 return None, None
             self._drawn = shown
-            return (lambda: self._frame(view, self.pace.scale)), None
+            scale = self._pace.scale
+            return (lambda: self._frame(view, scale)), None
         rest = self._came + STILL - now
         if rest > 0:
             return None, rest
@@ -199,14 +203,22 @@ class Client:
             wait = self._drawn_at + _REFRESH - now
             if wait > 0 or self._under_way >= CREDIT:
                 return None, max(wait, 0.05)
-            scale = self.pace.within(_REFRESH_SECONDS, view.pixels)
-            return (lambda: self._frame(view, scale, counts=False)), None
+            # How long the field takes is told by such frames, or by those in motion.
+            known = self._still_pace if self._still_pace.frames else self._paces[FIELD]
+            scale = known.within(_REFRESH_SECONDS, view.pixels) if known.frames else known.scale
+            return (lambda: self._frame(view, scale, still=True)), None
         goal = (*shown, self.hub.step)
         if goal == self._refined:
             return None, _REFRESH if self.hub.training else None
         self._refined = goal
-        self.pace = self.pace.rested(view.pixels)
+        self._paces = {drawn: pace.rested(view.pixels) for drawn, pace in self._paces.items()}
         return (lambda: self._still(view)), None
+
+    @property
+    def _pace(self) -> Pace:
+        subject = self.hub.subject
+        assert isinstance(subject, Solid)
+        return self._paces[subject.draws(self.settings)]
 
     def _due_flat(self, now: float) -> tuple[Callable[[], None] | None, float | None]:
         number, wanted = self._wanted
@@ -226,8 +238,11 @@ class Client:
 
     # What it draws
 
-    def _frame(self, view: View, scale: float, counts: bool = True) -> None:
+    def _frame(self, view: View, scale: float, still: bool = False) -> None:
+        """One in motion, or of a field that is trained while the camera is still."""
         subject, settings = self.hub.subject, self.settings
+        if still:
+            settings = {**settings, "use_proxy": False}
         assert isinstance(subject, Solid)
         width, height = pacing.sized(view.width, view.height, scale)
         camera = view.camera(width, height)
@@ -244,7 +259,7 @@ class Client:
             "width": width, "height": height, "whole_width": view.width,
             "whole_height": view.height, "draw_us": round(1e6 * seconds),
         }  # fmt: skip
-        self._hand_over(pixels, header, bool(settings["lossless"]), seconds if counts else None)
+        self._hand_over(pixels, header, bool(settings["lossless"]), (seconds, still))
 
     def _still(self, view: View) -> None:
         """Drawn from the field itself, at full size, without loss."""
@@ -346,7 +361,7 @@ class Client:
         pixels: np.ndarray,
         header: dict[str, Any],
         lossless: bool,
-        seconds: float | None = None,
+        drawing: tuple[float, bool] | None = None,
         quality: int | None = None,
     ) -> None:
         """Encode and send in the other thread; waits for the one before, so that no more than two
@@ -355,7 +370,7 @@ class Client:
             self._sending.result()
         quality = quality or int(self.settings["quality"])
         self._sending = self._encoder.submit(
-            self._encoded, pixels, header, lossless, seconds, quality
+            self._encoded, pixels, header, lossless, drawing, quality
         )
 
     def _encoded(
@@ -363,16 +378,21 @@ class Client:
         pixels: np.ndarray,
         header: dict[str, Any],
         lossless: bool,
-        seconds: float | None,
+        drawing: tuple[float, bool] | None,
         quality: int,
     ) -> None:
         begun = time.perf_counter()
         data = encode.png(pixels) if lossless else encode.jpeg(pixels, quality)
         took = time.perf_counter() - begun
-        if seconds is not None:
+        if drawing is not None:
+            seconds, still = drawing
             frame = Frame(header["width"] * header["height"], seconds + took)
             whole = header["whole_width"] * header["whole_height"]
-            self.pace = self.pace.after(frame, whole)
+            if still:
+                self._still_pace = self._still_pace.after(frame, whole)
+            else:
+                drawn = header["drawn"]
+                self._paces[drawn] = self._paces[drawn].after(frame, whole)
         flags = header.pop("flags", 0) | (LOSSLESS if lossless else 0)
         kind = encode.PNG if lossless else encode.JPEG
         full = Header(format=kind, flags=flags, encode_us=round(1e6 * took), **header)

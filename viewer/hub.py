@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fields_viewer.baking import Baking
 from fields_viewer.encode import QUALITY
 from fields_viewer.protocol import Refused
 from fields_viewer.subjects import Setting, Solid, Subject
@@ -18,6 +19,7 @@ MOTION = [
     Setting("quality", "JPEG quality in motion", QUALITY, low=20, high=95, step=1),
     Setting("lossless", "Without loss in motion", False),
 ]
+USE_PROXY = Setting("use_proxy", "Proxy in motion", True)
 
 
 class Hub:
@@ -25,11 +27,13 @@ class Hub:
     Args:
         subject: that is shown.
         training: of it, under way.
+        proxy: auto, on or off, see baking.PROXIES.
     """
 
-    def __init__(self, subject: Subject, training: Training | None = None):
+    def __init__(self, subject: Subject, training: Training | None = None, proxy: str = "auto"):
         self.subject, self.training = subject, training
         self.turns = training.turns if training else Turns()
+        self.baking = Baking(self, proxy)
 
     @property
     def is_training(self) -> bool:
@@ -43,6 +47,8 @@ class Hub:
     def settings(self) -> list[Setting]:
         own = self.subject.settings()
         motion = MOTION if isinstance(self.subject, Solid) else []
+        if self.baking.is_wanted:
+            motion = [USE_PROXY, *motion]
         share = Setting("share", "Share of training in motion", self.turns.share)
         return [*own, *motion, *([share] if self.training else [])]
 
@@ -68,4 +74,10 @@ class Hub:
     def describe(self) -> dict[str, Any]:
         settings = [setting.as_dict() for setting in self.settings()]
         training = self.training.state() if self.training else None
-        return {**self.subject.describe(), "settings": settings, "training": training}
+        proxy = self.baking.state() if self.baking.is_wanted else None
+        return {
+            **self.subject.describe(),
+            "settings": settings,
+            "training": training,
+            "proxy": proxy,
+        }

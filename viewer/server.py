@@ -21,11 +21,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from fields.errors import FieldsError
+from fields_viewer.baking import Baking
 from fields_viewer.client import Client
 from fields_viewer.film import Films
 from fields_viewer.guard import Guard
 from fields_viewer.hub import Hub
 from fields_viewer.protocol import CLOSED_AS_FULL, CLOSED_BY_TOKEN, MOST_BYTES, Refused, parse
+from fields_viewer.training import Training
 
 PORT = 7007
 MOST_CLIENTS = 4
@@ -76,6 +78,7 @@ class Server:
         self._ready.wait()
         if self._failed is not None:
             raise FieldsError(f"the viewer cannot listen: {self._failed}")
+        self.hub.baking.start(lambda: bool(self._clients))
 
     def stop(self) -> None:
         """Close all pages, and the port."""
@@ -83,6 +86,7 @@ class Server:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._done.set)
             self._thread.join()
+        self.hub.baking.stop()
 
     @property
     def clients(self) -> int:
@@ -102,10 +106,14 @@ class Server:
         self.port = next(iter(server.sockets)).getsockname()[1]
         self._ready.set()
         async with server:
-            telling = asyncio.create_task(self._tell_of_training())
+            told = {"training": self.hub.training, "proxy": self.hub.baking}
+            telling = [
+                asyncio.create_task(self._tell(k, thing)) for k, thing in told.items() if thing
+            ]
             await self._done.wait()
-            telling.cancel()
-            await asyncio.gather(telling, return_exceptions=True)
+            for task in telling:
+                task.cancel()
+            await asyncio.gather(*telling, return_exceptions=True)
             for client in self._clients:
                 client.close()
 
@@ -261,14 +269,14 @@ class Server:
             raise Refused(f"there is nothing called {name!r} to do")
         actions[name]()
 
-    async def _tell_of_training(self) -> None:
+    async def _tell(self, kind: str, thing: Training | Baking) -> None:
         """Where it stands, to all pages, several times a second."""
-        training, told = self.hub.training, -1
-        while training is not None:
+        told = -1
+        while True:
             await asyncio.sleep(_TELL_EVERY)
-            if training.version != told:
-                told = training.version
-                state = json.dumps({"type": "training", **training.state()})
+            if thing.version != told:
+                told = thing.version
+                state = json.dumps({"type": kind, **thing.state()})
                 for client in list(self._clients):
                     with contextlib.suppress(ConnectionError):
                         client.post(state)

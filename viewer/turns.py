@@ -14,6 +14,7 @@ SHARE = 0.2  # of the time goes to training while a camera moves, unless somebod
 STILL_SHARE = 0.8  # while none moves and pictures become finer
 _MOVING = 0.3  # seconds after a view, in which the next is expected
 _SAVED = 0.1  # seconds of its share that training may save up
+BAKE_SHARE = 0.25  # of the time goes to a bake beside training, while no camera moves
 
 
 class Turns:
@@ -22,6 +23,9 @@ class Turns:
     While a camera moves training gets `share` of the time: after a step it waits until as much time
     has passed as makes the step no more than that. While none moves, training waits for pictures
     alone, and is given STILL_SHARE of the time.
+
+    A bake waits for pictures while no camera moves, and leaves training most of the time. While one
+    moves all that it takes is part of the share of training.
     """
 
     def __init__(self, share: float = SHARE):
@@ -32,7 +36,9 @@ class Turns:
         self._trainer = False  # waits
         self._moved = -1e9  # when a view came
         self._credit, self._counted = 0.0, time.perf_counter()
-        self.trained = self.drawn = 0.0  # seconds, of all
+        self._baker, self._bake_credit = False, 0.0
+        self._bake_counted = self._counted
+        self.trained = self.drawn = self.baked = 0.0  # seconds, of all
 
     def moves(self) -> None:
         """A camera has moved."""
@@ -44,7 +50,11 @@ class Turns:
             self._drawers += 1
             # Frame after frame would leave no gap: what training has saved up comes first.
             self._free.wait_for(
-                lambda: not self._taken and not (self._trainer and self._may_train())
+                lambda: (
+                    not self._taken
+                    and not (self._trainer and self._may_train())
+                    and not (self._baker and self._may_bake())
+                )
             )
             self._drawers -= 1
             self._taken = True
@@ -70,7 +80,7 @@ class Turns:
     def train(self) -> Iterator[None]:
         with self._free:
             self._trainer = True
-            while self._taken or not self._may_train():
+            while self._taken or not self._may_train() or (self._baker and self._may_bake()):
                 self._free.wait(0.002 if not self._taken else None)
             self._trainer = False
             self._taken = True
@@ -83,14 +93,32 @@ class Turns:
             self._credit -= spent
             self._give_back()
 
+    @contextmanager
+    def bake(self) -> Iterator[None]:
+        with self._free:
+            self._baker = True
+            while self._taken or not self._may_bake():
+                self._free.wait(0.002 if not self._taken else None)
+            self._baker = False
+            self._taken = True
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - begun
+            self.baked += spent
+            self._bake_credit -= spent
+            if self._is_moving():
+                self._credit -= spent
+            self._give_back()
+
     def _give_back(self) -> None:
         with self._free:
             self._taken = False
             self._free.notify_all()
 
     def _may_train(self) -> bool:
-        now = time.perf_counter()
-        moving = now - self._moved < _MOVING
+        now, moving = time.perf_counter(), self._is_moving()
         rate = self.share if moving else STILL_SHARE
         self._credit = min(self._credit + rate * (now - self._counted), _SAVED)
         self._counted = now
@@ -98,3 +126,18 @@ class Turns:
             self._credit = max(self._credit, 0.0)
             return True
         return self._credit >= 0
+
+    def _may_bake(self) -> bool:
+        now, moving = time.perf_counter(), self._is_moving()
+        rate = self.share / 2 if moving else BAKE_SHARE
+        self._bake_credit = min(self._bake_credit + rate * (now - self._bake_counted), _SAVED)
+        self._bake_counted = now
+        if not moving:
+            if self._drawers:
+                return False
+            if not self._trainer:
+                return True
+        return self._bake_credit >= 0
+
+    def _is_moving(self) -> bool:
+        return time.perf_counter() - self._moved < _MOVING

@@ -9,6 +9,8 @@ import webbrowser
 from collections.abc import Collection
 from typing import Any
 
+from fields.errors import FieldsError, either
+from fields_viewer.baking import PROXIES
 from fields_viewer.guard import Guard
 from fields_viewer.hub import Hub
 from fields_viewer.server import PORT, Server
@@ -25,6 +27,8 @@ class Viewer:
         host: the address that is listened at; that of this machine alone by default.
         origins: more of them that pages may come from, such as a proxy's.
         training: of the run, under way.
+        proxy: whether frames of a scene in motion are drawn from a baked proxy: "on", "off" or, on
+            a CPU alone, "auto".
         of_function: the view that a function begins with, see FunctionSubject.
     """
 
@@ -36,10 +40,13 @@ class Viewer:
         host: str = "127.0.0.1",
         origins: Collection[str] = (),
         training: Training | None = None,
+        proxy: str = "auto",
         **of_function: Any,
     ):
+        if proxy not in PROXIES:
+            raise FieldsError(f"proxy must be {either(PROXIES)}, got {proxy!r}")
         self.guard = Guard(host, origins=origins)
-        self.hub = Hub(subject_of(thing, **of_function), training)
+        self.hub = Hub(subject_of(thing, **of_function), training, proxy)
         self.server = Server(self.hub, self.guard, port)
         self.server.start()
 

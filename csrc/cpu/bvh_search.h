@@ -7,19 +7,6 @@
 
 namespace fields {
 
-// A bit for each lane.
-FIELDS_HD uint32_t bits(PackMask mask) {
-#if defined(__AVX512F__)
-  return _mm512_movepi32_mask((__m512i)mask.v);
-#elif defined(__AVX2__)
-  return static_cast<uint32_t>(_mm256_movemask_ps((__m256)mask.v));
-#else
-  uint32_t found = 0;
-  for (int i = 0; i < kWidth; ++i) found |= (static_cast<uint32_t>(mask.v[i]) & 1u) << i;
-  return found;
-#endif
-}
-
 // Row i of sixteen things, from lane `lane` on.
 struct Rows {
   const float* data;

@@ -145,6 +145,51 @@ FIELDS_HD void gather_row_pairs(const float* base, PackInt rows, Pack (&out)[2 *
   detail::gather<2 * F, F>(base, rows, out);
 }
 
+// base[at] of whole numbers.
+FIELDS_HD PackInt gather_int(const int32_t* base, PackInt at) {
+#if defined(__AVX512F__)
+  return {(PackInt::Raw)_mm512_i32gather_epi32((__m512i)at.v, base, 4)};
+#elif defined(__AVX2__)
+  return {(PackInt::Raw)_mm256_i32gather_epi32(base, (__m256i)at.v, 4)};
+#else
+  PackInt out;
+  for (int i = 0; i < kWidth; ++i) out.v[i] = static_cast<uint32_t>(base[at.v[i]]);
+  return out;
+#endif
+}
+
+// base[at] and base[at + 1] of bytes, as numbers; reads four bytes, at places below 2^31.
+FIELDS_HD void gather_byte_pair(const uint8_t* base, PackInt at, Pack& first, Pack& second) {
+  PackInt four;
+#if defined(__AVX512F__)
+  four.v = (PackInt::Raw)_mm512_i32gather_epi32((__m512i)at.v, base, 1);
+#elif defined(__AVX2__)
+  four.v = (PackInt::Raw)_mm256_i32gather_epi32((const int*)base, (__m256i)at.v, 1);
+#else
+  for (int i = 0; i < kWidth; ++i) {
+    four.v[i] = base[at.v[i]] | uint32_t(base[at.v[i] + 1]) << 8;
+  }
+#endif
+  const PackInt byte = splat_int<PackInt>(0xff);
+  first = to_real<Pack>(four & byte);
+  second = to_real<Pack>((four >> 8) & byte);
+}
+
+// A byte for each lane, as numbers.
+FIELDS_HD Pack load_bytes(const uint8_t* p) {
+#if defined(__AVX512F__)
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {(Pack::Raw)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))};
+#elif defined(__AVX2__)
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return {(Pack::Raw)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes))};
+#else
+  Pack out;
+  for (int i = 0; i < kWidth; ++i) out.v[i] = p[i];
+  return out;
+#endif
+}
+
 // Adds `Count` values for each corner of a pack of cells to rows of F numbers (to a row, or with
 // Count = 2 F to a row and the next). All corners of one sample come before the next
 // sample: they are different rows, so successive additions do not wait for one another, as they

@@ -69,7 +69,10 @@ FIELDS_HD PackInt operator-(PackInt a, PackInt b) { return {a.v - b.v}; }
 FIELDS_HD PackInt operator*(PackInt a, PackInt b) { return {a.v * b.v}; }
 FIELDS_HD PackInt operator^(PackInt a, PackInt b) { return {a.v ^ b.v}; }
 FIELDS_HD PackInt operator&(PackInt a, PackInt b) { return {a.v & b.v}; }
+FIELDS_HD PackInt operator>>(PackInt a, int bits) { return {a.v >> bits}; }
 FIELDS_HD PackMask operator<(PackInt a, PackInt b) { return {a.v < b.v}; }
+
+FIELDS_HD PackMask operator&(PackMask a, PackMask b) { return {a.v & b.v}; }
 
 FIELDS_HD bool all(PackMask mask) {
 #if defined(__AVX512F__)
@@ -80,6 +83,21 @@ FIELDS_HD bool all(PackMask mask) {
   int32_t every = -1;
   for (int i = 0; i < kWidth; ++i) every &= mask.v[i];
   return every != 0;
+#endif
+}
+
+FIELDS_HD bool any(PackMask mask) { return !all(PackMask{~mask.v}); }
+
+// A bit for each lane.
+FIELDS_HD uint32_t bits(PackMask mask) {
+#if defined(__AVX512F__)
+  return _mm512_movepi32_mask((__m512i)mask.v);
+#elif defined(__AVX2__)
+  return static_cast<uint32_t>(_mm256_movemask_ps((__m256)mask.v));
+#else
+  uint32_t found = 0;
+  for (int i = 0; i < kWidth; ++i) found |= (static_cast<uint32_t>(mask.v[i]) & 1u) << i;
+  return found;
 #endif
 }
 

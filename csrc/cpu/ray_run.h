@@ -18,11 +18,6 @@
 
 namespace fields {
 
-struct MarchLimits {
-  float min_weight;         // of a sample that counts
-  float min_transmittance;  // of a ray that goes on
-};
-
 // What rays are marched through.
 struct MarchedField {
   const MarchRule& rule;

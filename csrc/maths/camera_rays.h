@@ -40,30 +40,45 @@ FIELDS_HD int64_t draw_index(uint32_t key, uint32_t i, int64_t count) {
   return static_cast<int64_t>((high * whole + (low * whole >> 32)) >> 32);
 }
 
+// Through the centre of pixel (x, y), in the camera's axes; k: intrinsics of a pinhole.
+template <class V>
+FIELDS_HD void along_pinhole(const float* k, V x, V y, V (&along)[3]) {
+  along[0] = (x + splat<V>(0.5f) - splat<V>(k[2])) / splat<V>(k[0]);
+  along[1] = (splat<V>(k[3] - 0.5f) - y) / splat<V>(k[1]);
+  along[2] = splat<V>(-1.0f);
+}
+
+// From the camera's axes to those of the world, of unit length.
+template <class V>
+FIELDS_HD void turn_to_world(const float* pose, const V (&along)[3], V (&direction)[3]) {
+  V length2 = splat<V>(0.0f);
+  for (int row = 0; row < 3; ++row) {
+    V sum = splat<V>(0.0f);
+    for (int d = 0; d < 3; ++d) sum = fma(splat<V>(pose[4 * row + d]), along[d], sum);
+    direction[row] = sum;
+    length2 = fma(sum, sum, length2);
+  }
+  const V scale = splat<V>(1.0f) / sqrt(length2);
+  for (int row = 0; row < 3; ++row) direction[row] = direction[row] * scale;
+}
+
 FIELDS_HD void camera_ray(const SceneImages& images, int64_t image, int64_t y, int64_t x,
                           float* origin, float* direction) {
   const float* pose = images.poses + 12 * image;
-  float along[3];
+  float along[3], turned[3];
   if (images.directions) {
     const float* from =
         images.directions + ((images.cameras[image] * images.height + y) * images.width + x) * 3;
     for (int d = 0; d < 3; ++d) along[d] = from[d];
   } else {
-    const float* k = images.intrinsics + 4 * image;
-    along[0] = (static_cast<float>(x) + 0.5f - k[2]) / k[0];
-    along[1] = (k[3] - 0.5f - static_cast<float>(y)) / k[1];
-    along[2] = -1.0f;
+    along_pinhole(images.intrinsics + 4 * image, static_cast<float>(x), static_cast<float>(y),
+                  along);
   }
-  float length2 = 0.0f;
-  for (int row = 0; row < 3; ++row) {
-    float sum = 0.0f;
-    for (int d = 0; d < 3; ++d) sum = fma(pose[4 * row + d], along[d], sum);
-    direction[row] = sum;
-    length2 = fma(sum, sum, length2);
-    origin[row] = pose[4 * row + 3];
+  turn_to_world(pose, along, turned);
+  for (int d = 0; d < 3; ++d) {
+    origin[d] = pose[4 * d + 3];
+    direction[d] = turned[d];
   }
-  const float scale = 1.0f / sqrt(length2);
-  for (int row = 0; row < 3; ++row) direction[row] *= scale;
 }
 
 // Colour [3] of a pixel over its background, which is behind it where it has an alpha.

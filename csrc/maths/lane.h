@@ -73,6 +73,18 @@ FIELDS_HD V to_real(uint32_t a) {
   return static_cast<V>(static_cast<int32_t>(a));
 }
 
+FIELDS_HD bool any(bool condition) { return condition; }
+
+// base[at]
+FIELDS_HD uint32_t gather_int(const int32_t* base, uint32_t at) {
+  return static_cast<uint32_t>(base[at]);
+}
+// base[at] and base[at + 1]; a pack reads two more bytes behind them.
+FIELDS_HD void gather_byte_pair(const uint8_t* base, uint32_t at, float& first, float& second) {
+  first = base[at];
+  second = base[at + 1];
+}
+
 FIELDS_HD bool is_finite(float a) { return a - a == 0.0f; }
 
 }  // namespace fields

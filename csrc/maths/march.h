@@ -20,6 +20,11 @@ struct MarchRule {
   bool contract;  // all of space, contracted (contraction.h), in place of the unit cube
 };
 
+struct MarchLimits {
+  float min_weight;         // of a sample that counts
+  float min_transmittance;  // of a ray that goes on
+};
+
 // Of one ray, or of a pack of rays.
 template <class V>
 struct RayWalk {

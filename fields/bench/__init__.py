@@ -6,4 +6,5 @@ models    every model at one number of parameters, by steps and by seconds
 fresh     the frequency that FreSh chooses, beside a sweep of all
 cam       what coordinate-aware modulation adds to a network, and by what
 rbf       Gaussian kernels, MLPs and a linear layer behind one grid
+proxy     scenes baked into bricks for the viewer: error, time of a picture, bytes
 """

@@ -13,6 +13,7 @@ BENCHMARKS = {
     "models": "every model at one number of parameters: PSNR at equal steps and at equal seconds",
     "rbf": "Gaussian kernels, MLPs and a linear layer behind the same grid",
     "shapes": "meshes by models: how close the fields are after some seconds",
+    "proxy": "scenes baked for the viewer, beside the fields: error, time of a picture, bytes",
     "viewer": "fresh frames a second of the viewer in a browser, and how soon they come",
     "image": "seconds to 30, 35 and 40 dB, over pictures and seeds",
 }

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str], started: float) -> None:
         raise FieldsError(f"--port must be from 0 to 65,535, got {parsed.port}")
     if not 0 <= (parsed.share or 0) <= 1:
         raise FieldsError(f"--share must be from 0 to 1, got {parsed.share:g}")
-    options = {"host": parsed.host, "origins": parsed.allow_origin}
+    options = {"host": parsed.host, "origins": parsed.allow_origin, "proxy": parsed.proxy}
     if parsed.port is not None:
         options["port"] = parsed.port
     if is_stored(parsed.thing):
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str], started: float) -> None:
 
 
 def _parser() -> Parser:
+    from fields_viewer.baking import PROXIES
     from fields_viewer.turns import SHARE
 
     parser = Parser("view", "Show a field in the browser; a source is fitted in view.")
@@ -58,6 +59,10 @@ def _parser() -> Parser:
     add(
         "--share", type=number, metavar="X",
         help=f"of the time that goes to training while a camera moves, from 0 to 1 ({SHARE})",
+    )  # fmt: skip
+    add(
+        "--proxy", choices=PROXIES, default="auto",
+        help="draw scenes in motion from a baked proxy; auto: on a CPU (auto)",
     )  # fmt: skip
     return parser
 

@@ -6,6 +6,7 @@ for any number of threads.
 """
 
 from fields import extension
+from fields.ops.bricks import Bricks, bricks_render, bricks_seen
 from fields.ops.cam import cam_mlp, cam_step
 from fields.ops.composite import composite
 from fields.ops.fourier import fourier
@@ -48,6 +49,7 @@ __all__ = [
     "PRECISIONS",
     "SIGNS",
     "SQUARE",
+    "Bricks",
     "Bvh",
     "GridSpec",
     "MarchSpec",
@@ -59,6 +61,8 @@ __all__ = [
     "RbfSpec",
     "TraceSpec",
     "adam_step",
+    "bricks_render",
+    "bricks_seen",
     "build_bvh",
     "cam_mlp",
     "cam_step",

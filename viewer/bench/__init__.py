@@ -3,7 +3,8 @@
 A viewer runs in a process of its own, as `fields view` starts it, and a page in headless Chromium
 on the same machine: what they share is shared in the figures. The page follows a fixed path, a new
 pose at every refresh of the screen; 60 poses are not counted, 600 are. Then the hand rests, and the
-time is taken until the picture is whole and without loss.
+time is taken until the picture is whole and without loss. Of a scene that is baked, the bake is
+waited for first.
 """
 
 import argparse
@@ -19,6 +20,8 @@ ROUNDS, POSES = 3, 600
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from fields_viewer.baking import PROXIES
+
     add = parser.add_argument
     add(
         "things", metavar="RUN|SOURCE", nargs="*",
@@ -31,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--rounds", type=int, default=ROUNDS, metavar="N", help=f"of each, worst shown ({ROUNDS})")
     add("--poses", type=int, default=POSES, metavar="N", help=f"that count, of a round ({POSES})")
+    add("--proxy", choices=PROXIES, default="auto", help="of scenes, as fields view has it (auto)")
     add("--chromium", metavar="FILE", help="the browser (that of the system)")
     add("--json", action="store_true", help="print one JSON object")
 

@@ -59,7 +59,8 @@ _DRIVE = """(poses) => {
 }"""
 _READ = """() => {
   const { frames, begun, ended, subject } = window.fieldsViewer;
-  return { log: frames.log, skipped: frames.skipped, begun, ended, flat: !subject.camera };
+  const proxy = window.fieldsViewer.proxy;
+  return { log: frames.log, skipped: frames.skipped, begun, ended, flat: !subject.camera, proxy };
 }"""
 
 
@@ -90,7 +91,10 @@ def measure(
     from playwright.sync_api import sync_playwright
 
     rows = []
-    with _viewing(thing, folder) as (url, training, process), sync_playwright() as playwright:
+    with (
+        _viewing(thing, folder, options.proxy) as (url, training, process),
+        sync_playwright() as playwright,
+    ):
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = chromium.new_page(viewport={"width": size[0], "height": size[1]})
         page.goto(url)
@@ -98,6 +102,7 @@ def measure(
         page.evaluate("fieldsViewer.fold()")
         if not training:
             _until(page, "fieldsViewer.subject.exact")
+            _until(page, "fieldsViewer.proxy?.state !== 'baking'")
         for number in range(options.rounds):
             time.sleep(1.0)
             row = _round(page, options.poses, process, training)
@@ -162,6 +167,9 @@ def figures_of(report: dict[str, Any]) -> Row:
         for percent in (50, 95, 99):
             row[f"{name}_p{percent}"] = _percentile(values, percent)
         row[f"{name}_max"] = _percentile(values, 100)
+    if row["drawn"] == "proxy":
+        told = report["proxy"]
+        row |= {f"proxy_{name}": told[name] for name in ("resolution", "bytes", "seconds")}
     return row | {"is_60": claims(row)}
 
 
@@ -192,10 +200,11 @@ def _until(page: Any, holds: str, every: float = 0.05) -> None:
 
 
 @contextlib.contextmanager
-def _viewing(thing: str, folder: Path) -> Iterator[tuple[str, bool, subprocess.Popen]]:
+def _viewing(thing: str, folder: Path, proxy: str) -> Iterator[tuple[str, bool, subprocess.Popen]]:
     """A viewer in a process of its own: its address, and whether it fits meanwhile."""
     is_run = is_stored(thing)
     command = [sys.executable, "-m", "fields", "view", thing, "--no-open", "--port", "0"]
+    command += ["--proxy", proxy]
     if not is_run:
         out = folder / f"meanwhile-{len(list(folder.iterdir()))}"
         command += ["--out", str(out), "--seconds", "3600"]

@@ -65,12 +65,14 @@ class App {
     else if (message.type === "note") this.say(message.text);
     else if (message.type === "film") this.panel.filmStands(message);
     else if (message.type === "training") this._trains(message);
+    else if (message.type === "proxy") this.proxy = message;
   }
 
   _welcome(about) {
     this.about = about;
     this.values = { ...about.values };
     this.training = about.training;
+    this.proxy = about.proxy;
     by("title").textContent = document.title = about.title;
     this.subject = about.flat ? new Flat(this, about) : new Solid(this, about);
     this.boxes = about.flat ? null : new Boxes(by("box"), this);
@@ -355,7 +357,15 @@ class App {
       ["Encoded in", `${(last.encodeUs / 1000).toFixed(1)} ms`],
       ["From hand to screen", last.sent ? `${(last.t - last.sent).toFixed(0)} ms` : "–"],
       ["Shown of", drawn],
+      ...(this.about.proxy ? [["Proxy", this._proxyText()]] : []),
     ]);
+  }
+
+  _proxyText() {
+    const { state, is_baking: baking, resolution, bytes, seconds } = this.proxy;
+    if (state !== "ready") return state === "baking" ? "being baked" : "none";
+    const made = `${resolution}³, ${(bytes / 1e6).toFixed(0)} MB, baked in ${seconds.toFixed(1)} s`;
+    return baking ? `${made}; being baked again` : made;
   }
 }
 

@@ -1,11 +1,11 @@
-"""A fitted scene as a subject: volume rendered from the field, or drawn from a proxy in motion."""
+"""A fitted scene as a subject: volume rendered from the field, or drawn from its bake in motion."""
 
 from __future__ import annotations
 
 import copy
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from fields import ops
+from fields.bricks import bake_in_parts, can_be_baked
 from fields.cameras import Camera
 from fields.errors import FieldsError
+from fields.occupancy import cells, words_of
 from fields.render import device_of
 from fields.runs import SceneRun
-from fields.runs.density import cells, contracted
+from fields.runs.density import contracted
+from fields.runs.scene_bricks import BakedScene, eyes_of
 from fields.runs.scene_pictures import as_bytes, depth_picture, error_picture, picture_of
 from fields.scenes import load_images
 from fields.signals.scene import over
@@ -33,27 +36,27 @@ from fields_viewer.subjects.subject import (
     parts_of,
 )
 
-# Draws a scene quickly and not quite right: (camera, settings, cancel) -> [height, width, 3] uint8.
-Proxy = Callable[[Camera, Settings, Tensor], np.ndarray]
 _SAME_VIEW = 1e-4  # difference of matrices, over the length of the scene
 _OUTPUTS = ("colour", "depth", "normals", "opacity", "occupancy")
 
 
 class SceneSubject(Solid):
-    """Its still pictures are those of `fields render`.
+    """Its still pictures are those of `fields render`; frames in motion show a proxy that is baked
+    from the field, once there is one.
 
     Attributes:
         run: of the scene.
-        proxy: draws the colours of frames in motion where there is one; every such frame is
-            labelled as the proxy's.
+        baked: the proxy.
     """
 
     kind = "scene"
 
-    def __init__(self, run: SceneRun, proxy: Proxy | None = None):
-        self.run, self.proxy = run, proxy
+    def __init__(self, run: SceneRun):
+        self.run = run
         self.title = run.path.name
         self.step = run.steps
+        self.baked: BakedScene | None = None
+        self._left: tuple[Any, BakedScene] | None = None  # of it, for some crop and density
         self._densities: tuple[int, Tensor] | None = None
         self._images: dict[str, Any] = {}  # of each split, once it is compared with
 
@@ -65,8 +68,6 @@ class SceneSubject(Solid):
         ]
         if self.run.moves:
             result.insert(1, Setting("time", "Time", 0.0))
-        if self.proxy is not None:
-            result.append(Setting("use_proxy", "Proxy in motion", True))
         return [*result, Setting("compare", "Beside it", "off", choices=COMPARE)]
 
     def home(self) -> tuple[Camera, np.ndarray, np.ndarray, float]:
@@ -96,11 +97,18 @@ class SceneSubject(Solid):
             for frame in frames
         ][:500]
 
+    def draws(self, settings: Settings) -> int:
+        wanted = settings.get("use_proxy", True) and settings.get("output") != "occupancy"
+        return PROXY if self.baked is not None and wanted else FIELD
+
     def draw(self, camera: Camera, settings: Settings, cancel: Tensor) -> tuple[np.ndarray, int]:
         output = settings.get("output", "colour")
-        plain = output == "colour" and not settings.get("box") and not settings.get("threshold")
-        if self.proxy is not None and plain and settings.get("use_proxy", True):
-            return self.proxy(camera, settings, cancel), PROXY
+        if self.draws(settings) == PROXY:
+            baked = self._baked(settings)
+            if baked is not None and baked.shows(camera):
+                if output == "colour":
+                    return baked.picture(camera, cancel), PROXY
+                return self._shown(self.run, camera, baked.trace(camera, cancel), settings), PROXY
         if output == "occupancy":
             return self._occupancy(camera, settings), FIELD
         run = self._bounded(settings)
@@ -135,8 +143,8 @@ class SceneSubject(Solid):
             raise FieldsError("choose a photo: between them the truth is not known")
         photo, own = found
         if settings.get("compare") == "error":  # of its own pixels, each as it was taken
-            time = self._time(settings)
-            photo = error_picture(self.run.numbers(own, time=time, cancel=cancel), photo)
+            moment = self._time(settings)
+            photo = error_picture(self.run.numbers(own, time=moment, cancel=cancel), photo)
         pixels, _ = own.project(own.position + camera.rays()[1])
         columns = pixels[:, 0].clip(0, own.width - 1).astype(int)
         rows = pixels[:, 1].clip(0, own.height - 1).astype(int)
@@ -154,6 +162,37 @@ class SceneSubject(Solid):
         pixels = picture_of(run.values(camera, traced, output), output)
         colours = settings.get("colours", "grey")
         return mapped(pixels, colours) if output in ("depth", "opacity") else pixels
+
+    # The proxy
+
+    def can_bake(self, everywhere: bool) -> bool:
+        field = self.run.field
+        return can_be_baked(field) and (everywhere or device_of(field).type == "cpu")
+
+    def bake(self) -> Iterator[None]:
+        bricks = None
+        for part in bake_in_parts(self.run.field, eyes_of(self.run)):
+            bricks = part
+            yield
+        if bricks is not None:  # there may be too much fog for one
+            self.baked = BakedScene(self.run, bricks)
+
+    def proxy_state(self) -> dict[str, Any] | None:
+        if self.baked is None:
+            return None
+        bricks = self.baked.bricks
+        return {"resolution": bricks.resolution, "bytes": bricks.bytes}
+
+    def _baked(self, settings: Settings) -> BakedScene | None:
+        """The proxy, of what lies in the crop box and is as dense as the slider says."""
+        baked = self.baked
+        if baked is None or not (settings.get("box") or settings.get("threshold")):
+            return baked
+        key = (baked, repr(settings.get("box")), settings.get("threshold"))
+        if self._left is None or self._left[0] != key:
+            bits = self._bits(settings)
+            self._left = (key, baked if bits is None else baked.left(bits))
+        return self._left[1]
 
     # What is left out
 
@@ -192,7 +231,7 @@ class SceneSubject(Solid):
                 kept = kept & inside
             if threshold:
                 kept = kept & (self._density()[cascade] >= 10**threshold)
-            words.append(_words(kept, bits))
+            words.append(torch.cat([found := words_of(kept), bits[len(found) :]]))
         return torch.stack(words)
 
     def _density(self) -> Tensor:
@@ -258,15 +297,3 @@ class _Bits(nn.Module):
     def __init__(self, bits: Tensor):
         super().__init__()
         self.bits = bits
-
-
-def _words(kept: Tensor, like: Tensor) -> Tensor:
-    """Cells [n, n, n] as the words of an occupancy; see fields.runs.density.cells."""
-    bricks = kept.shape[0] // 4
-    bits = kept.view(bricks, 4, bricks, 4, bricks, 4).permute(0, 2, 4, 1, 3, 5).reshape(-1, 64)
-    powers = torch.ones(64, dtype=torch.int64, device=kept.device) << torch.arange(
-        64, device=kept.device
-    )
-    result = like.clone()
-    result[: bricks**3] = (bits.long() * powers).sum(1)
-    return result

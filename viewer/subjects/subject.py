@@ -13,6 +13,7 @@ from torch import Tensor
 from fields.cameras import Camera
 from fields.errors import FieldsError
 from fields.runs.scene_pictures import as_bytes, error_picture
+from fields_viewer.protocol import FIELD
 
 Settings = Mapping[str, Any]
 Box = tuple[int, int, int, int]
@@ -78,6 +79,18 @@ class Subject:
     def settings(self) -> list[Setting]:
         return []
 
+    def can_bake(self, everywhere: bool) -> bool:
+        """Whether there is a proxy that can be made of it; on a CPU alone, or `everywhere`."""
+        return False
+
+    def bake(self) -> Iterator[None]:
+        """Make the proxy, of the field as it is now, in parts of some milliseconds."""
+        raise NotImplementedError
+
+    def proxy_state(self) -> dict[str, Any] | None:
+        """Of the proxy that there is, as JSON; None where there is none."""
+        return None
+
     def describe(self) -> dict[str, Any]:
         """What the page must know, as JSON."""
         return {
@@ -116,6 +129,10 @@ class Solid(Subject):
     def photos(self) -> list[dict[str, Any]]:
         """Views that the truth is known of: name, split, c2w, fov."""
         return []
+
+    def draws(self, settings: Settings) -> int:
+        """What frames in motion show now, FIELD or PROXY."""
+        return FIELD
 
     def draw(self, camera: Camera, settings: Settings, cancel: Tensor) -> tuple[np.ndarray, int]:
         """A frame in motion, [height, width, 3] uint8, and whether it shows FIELD or PROXY."""

@@ -1,0 +1,188 @@
+// A radiance field that was baked: the logarithm of its density and its colour at the vertices of a
+// grid, where it has any, in bytes; drawn faster than the field, and nearly as it is.
+//
+// A grid of n^3 cells over the unit cube, n a multiple of 16, is cut into blocks of 16^3 cells and
+// these into bricks of 4^3. A brick has its own 5^3 vertices, so that neighbours hold the ones they
+// share twice, and all that a cell needs lies side by side. Bytes are numbers low + step * byte.
+// Between vertices the logarithm of the density is linear, and so is colour. A colour is one of
+// harmonics of the direction, so that those of a ray can be added up before they are evaluated.
+#pragma once
+
+#include "composite.h"
+#include "march.h"
+#include "radiance.h"
+#include "spherical_harmonics.h"
+
+namespace fields {
+
+constexpr int kBlockCells = 16, kBrickCells = 4;  // along an axis
+constexpr int kBlockBricks = 64;
+constexpr int kBrickVertices = 5;  // along an axis
+constexpr int kBrickVertexCount = 125;
+// Of a brick: densities of its 125 vertices, x fastest; the numbers of their colours' rows, counted
+// from the brick's first one; and that one, an int32.
+constexpr int kBrickBytes = 256, kRowsAt = kBrickVertexCount, kFirstRowAt = 252;
+constexpr uint32_t kNoBrick = 0x80000000u;  // and above, as unsigned numbers
+
+struct Bricks {
+  const int32_t* blocks;    // [along][along][along], x fastest: a page; negative where all is empty
+  const int32_t* pages;     // [pages][64], x fastest: bricks of a block; negative where empty
+  const uint8_t* vertices;  // [bricks][256], see kBrickBytes
+  const uint8_t* colours;   // [rows][row_bytes]: of red all harmonics, then of green, of blue
+  const float* ranges;      // [1 + 3 degree^2][2]: low and step of densities, then of a row's bytes
+  int along;                // blocks along an axis
+  int degree;
+  int row_bytes;
+
+  FIELDS_HD int64_t first_row(uint32_t vertex) const {
+    const uint8_t* own = vertices + vertex / kBrickBytes * size_t(kBrickBytes);
+    return *reinterpret_cast<const int32_t*>(own + kFirstRowAt);
+  }
+  FIELDS_HD int harmonics() const { return degree * degree; }
+  FIELDS_HD int resolution() const { return kBlockCells * along; }
+};
+
+// A multiple of 16 bytes, so that a row is whole vectors.
+FIELDS_HD int brick_row_bytes(int degree) { return (3 * degree * degree + 15) / 16 * 16; }
+
+// Corner i of a cell, counted from its lowest: x is bit 0 of i.
+FIELDS_HD constexpr int brick_corner(int i) {
+  return (i >> 2) * kBrickVertices * kBrickVertices + (i >> 1 & 1) * kBrickVertices + (i & 1);
+}
+
+// A place in a cell of a brick.
+template <class V>
+struct InBrick {
+  IntOf<V> vertex;  // the cell's lowest: 256 * brick + its number in it
+  V at[3];          // within the cell, in [0, 1]
+
+  // Of corner i.
+  FIELDS_HD V share(int i) const {
+    const V one = splat<V>(1.0f);
+    const V x = i & 1 ? at[0] : one - at[0], y = i >> 1 & 1 ? at[1] : one - at[1];
+    return x * y * (i >> 2 ? at[2] : one - at[2]);
+  }
+};
+
+namespace detail {
+
+template <class V>
+FIELDS_HD V between(V a, V b, V share) {
+  return fma(share, b - a, a);
+}
+
+}  // namespace detail
+
+// The logarithm of the density.
+template <class V>
+FIELDS_HD V brick_log_density(const Bricks& bricks, const InBrick<V>& place) {
+  using I = IntOf<V>;
+  constexpr uint32_t kSteps[4] = {0, kBrickVertices, kBrickVertices * kBrickVertices,
+                                  kBrickVertices * kBrickVertices + kBrickVertices};
+  V row[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    V low, high;
+    gather_byte_pair(bricks.vertices, place.vertex + splat_int<I>(kSteps[i]), low, high);
+    row[i] = detail::between(low, high, place.at[0]);
+  }
+  const V front = detail::between(row[0], row[1], place.at[1]);
+  const V back = detail::between(row[2], row[3], place.at[1]);
+  const V code = detail::between(front, back, place.at[2]);
+  return fma(code, splat<V>(bricks.ranges[1]), splat<V>(bricks.ranges[0]));
+}
+
+// To the lattice's first place at or behind t, which may be where the walk stands.
+template <class V>
+FIELDS_HD void enter_at(const MarchRule& rule, V t, RayWalk<V>& walk) {
+  const V zero = splat<V>(0.0f);
+  const V steps = max((min(t, walk.far) - walk.t) * splat<V>(1.0f / rule.step), zero);
+  walk.index = walk.index + to_real<V>(truncate(steps));
+  walk.t = fma(walk.index, splat<V>(rule.step), walk.start);
+}
+
+// Walks to the end of the ray, or of what it lets pass, and shows each sample of weight, front to
+// back, to take(weight, place in its brick, t); of a pack some lanes have a weight of 0. Steps are
+// all alike. `transmittance` is 1 at first.
+template <class V, class Take>
+FIELDS_HD void march_bricks(const Bricks& bricks, const MarchRule& rule, const MarchLimits& limits,
+                            RayWalk<V>& walk, V& transmittance, const Take& take) {
+  using I = IntOf<V>;
+  const auto whole = [](uint32_t value) { return splat_int<I>(value); };
+  const V zero = splat<V>(0.0f), one = splat<V>(1.0f);
+  const float n = static_cast<float>(bricks.resolution());
+  const uint32_t along = static_cast<uint32_t>(bricks.along);
+  Place<V> place;
+  place.side = splat<V>(1.0f / n);
+  place.low = zero;
+  place.dt = splat<V>(rule.step);
+  while (any(walk.t < walk.far)) {
+    InBrick<V> in;
+    for (int d = 0; d < 3; ++d) {
+      const V x = fma(walk.t, walk.ray.direction[d], walk.ray.origin[d]);
+      const V scaled = min(max(x, zero), one) * splat<V>(n);
+      place.cell[d] = truncate(min(scaled, splat<V>(n - 1.0f)));
+      in.at[d] = scaled - to_real<V>(place.cell[d]);
+    }
+    const I(&cell)[3] = place.cell;
+    const I block =
+        ((cell[2] >> 4) * whole(along) + (cell[1] >> 4)) * whole(along) + (cell[0] >> 4);
+    const I page = gather_int(bricks.blocks, block);
+    const auto has_page = page < whole(kNoBrick);
+    I brick = whole(kNoBrick);
+    if (any(has_page)) {
+      const auto part = [&](int d) { return (cell[d] >> 2) & whole(3); };
+      const I inner = (part(2) * whole(4) + part(1)) * whole(4) + part(0);
+      const I found =
+          gather_int(bricks.pages, select(has_page, page * whole(kBlockBricks) + inner, whole(0)));
+      brick = select(has_page, found, brick);
+    }
+    const auto has_brick = brick < whole(kNoBrick);
+    const auto inside = has_brick & (walk.t < walk.far);
+    if (any(inside)) {
+      const auto low = [&](int d) { return cell[d] & whole(3); };
+      const I number = (low(2) * whole(kBrickVertices) + low(1)) * whole(kBrickVertices) + low(0);
+      in.vertex = select(has_brick, brick * whole(kBrickBytes) + number, whole(0));
+      const V pass = passed(density_of(brick_log_density(bricks, in)), place.dt);
+      V weight = select(inside, transmittance * (one - pass), zero);
+      weight = select(weight < splat<V>(limits.min_weight), zero, weight);
+      const auto counts = zero < weight;
+      if (any(counts)) {
+        take(weight, in, walk.t);
+        transmittance = select(counts, transmittance * pass, transmittance);
+        const auto is_used_up = transmittance < splat<V>(limits.min_transmittance);
+        walk.far = select(is_used_up, walk.t, walk.far);
+      }
+    }
+    RayWalk<V> beyond = walk;
+    next_place(rule, walk);
+    if (any(whole(kNoBrick - 1) < brick)) {
+      const V cells = select(has_page, splat<V>(kBrickCells), splat<V>(kBlockCells));
+      leave(rule, place, cells, beyond);
+      walk.index = select(has_brick, walk.index, beyond.index);
+      walk.t = select(has_brick, walk.t, beyond.t);
+    }
+  }
+}
+
+// What is seen of a place along a direction whose harmonics are `harmonics`: RGB.
+FIELDS_HD void brick_colour(const Bricks& bricks, const InBrick<float>& place,
+                            const float* harmonics, float (&rgb)[3]) {
+  const int count = bricks.harmonics();
+  const int64_t first = bricks.first_row(place.vertex);
+  for (int c = 0; c < 3; ++c) rgb[c] = 0.0f;
+  for (int i = 0; i < 8; ++i) {
+    const int64_t row = first + bricks.vertices[place.vertex + kRowsAt + brick_corner(i)];
+    const uint8_t* bytes = bricks.colours + row * bricks.row_bytes;
+    const float share = place.share(i);
+    for (int c = 0; c < 3; ++c) {
+      for (int h = 0; h < count; ++h) {
+        const float* range = bricks.ranges + 2 * (1 + c * count + h);
+        const float value = fma(static_cast<float>(bytes[c * count + h]), range[1], range[0]);
+        rgb[c] = fma(share * value, harmonics[h], rgb[c]);
+      }
+    }
+  }
+}
+
+}  // namespace fields

@@ -1,0 +1,92 @@
+"""A scene that was baked: what its bricks show of it, seen as by its run."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fields import bricks as bakes
+from fields import ops
+from fields.bricks import Eyes
+from fields.cameras import Camera
+from fields.errors import Cancelled
+from fields.lens import STRAIGHT
+from fields.ops.bricks import Bricks
+from fields.render import device_of
+from fields.runs.scene import SceneRun, Traced
+from fields.signals.views import pose_of
+
+_EYES, _EYE_SIDE = 60, 200  # cameras that say what is seen, and the longest side of their pictures
+
+
+def eyes_of(run: SceneRun) -> Eyes:
+    """Some of the cameras that a scene was seen from."""
+    rig, (width, height) = run.rig, run.usual_size
+    factor = min(1.0, _EYE_SIDE / max(width, height))
+    size = max(round(width * factor), 1), max(round(height * factor), 1)
+    count = len(rig.positions)
+    some = [rig.camera(i * count // _EYES, size) for i in range(min(count, _EYES))]
+    where = device_of(run.field)
+    poses = torch.from_numpy(np.stack([pose_of(camera, run.space) for camera in some]))
+    return Eyes(poses.to(where), torch.stack([_intrinsics(c) for c in some]).to(where), size)
+
+
+class BakedScene:
+    """
+    Args:
+        run: that was baked.
+        bricks: of its field.
+    """
+
+    def __init__(self, run: SceneRun, bricks: Bricks):
+        self.run, self.bricks = run, bricks
+
+    def left(self, bits: Tensor) -> BakedScene:
+        """What lies in the cells of other bits [1, words] of its occupancy."""
+        resolution = self.run.field.march.resolution
+        return BakedScene(self.run, bakes.left(self.bricks, bits[0], resolution))
+
+    def shows(self, camera: Camera) -> bool:
+        """Rays of a lens that bends them are left to the field."""
+        return camera.lens == STRAIGHT
+
+    def trace(self, camera: Camera, cancel: Tensor | None = None) -> Traced:
+        """As SceneRun.trace."""
+        colours, opacity, depth = self._seen(camera, cancel)
+        distance = torch.where(opacity > 0, depth / opacity.clamp(min=1e-6), 0)
+        shape = (camera.height, camera.width)
+        return (
+            colours.view(*shape, 3).cpu().numpy(),
+            opacity.view(shape).cpu().numpy(),
+            (distance / self.run.space.scale).view(shape).cpu().numpy(),
+        )
+
+    def picture(self, camera: Camera, cancel: Tensor | None = None) -> np.ndarray:
+        """Colours in front of the run's background, [H, W, 3] uint8."""
+        colours, opacity, _ = self._seen(camera, cancel)
+        behind = torch.tensor(self.run.background, device=colours.device)
+        over = torch.addcmul(colours, (1 - opacity)[:, None], behind)
+        pixels = over.mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
+        return pixels.view(camera.height, camera.width, 3).cpu().numpy()
+
+    def _seen(self, camera: Camera, cancel: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        where, march = self.bricks.blocks.device, self.run.field.march
+        try:
+            return ops.bricks_render(
+                self.bricks,
+                torch.from_numpy(pose_of(camera, self.run.space)).to(where),
+                _intrinsics(camera).to(where),
+                (camera.width, camera.height),
+                step=march.step,
+                near=march.near,
+                cancel=cancel,
+            )
+        except RuntimeError as error:
+            if "cancelled" in str(error):
+                raise Cancelled("cancelled") from None
+            raise
+
+
+def _intrinsics(camera: Camera) -> Tensor:
+    return torch.tensor([camera.fl_x, camera.fl_y, camera.cx, camera.cy], dtype=torch.float32)
