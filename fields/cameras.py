@@ -13,6 +13,8 @@ from fields.lens import STRAIGHT, Lens
 FIELD_OF_VIEW = 35.0  # degrees, of the shorter side
 AZIMUTH = -30.0  # degrees beside the front, as glTF and Blender have it
 UPS = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+# Where the front of things is, by what points up.
+FRONTS = {"x": (0.0, 1.0, 0.0), "y": (0.0, 0.0, 1.0), "z": (0.0, -1.0, 0.0)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +129,12 @@ def look_at(eye: np.ndarray, centre: np.ndarray, up: np.ndarray) -> np.ndarray:
     return result
 
 
+def turned(level: np.ndarray, up: np.ndarray, azimuth: float) -> np.ndarray:
+    """A direction [3] turned by degrees around `up`, on which it stands upright."""
+    a = math.radians(azimuth)
+    return math.cos(a) * level + math.sin(a) * np.cross(up, level)
+
+
 def around(
     centre: np.ndarray,
     radius: float,
@@ -147,10 +155,8 @@ def around(
         up: x, y or z.
     """
     axis = np.asarray(UPS[up])
-    front = {"y": (0.0, 0.0, 1.0), "z": (0.0, -1.0, 0.0), "x": (0.0, 1.0, 0.0)}[up]
-    side = np.cross(axis, front)
-    a, e = math.radians(azimuth), math.radians(elevation)
-    level = math.cos(a) * np.asarray(front) + math.sin(a) * side
+    e = math.radians(elevation)
+    level = turned(np.asarray(FRONTS[up]), axis, azimuth)
     direction = math.cos(e) * level + math.sin(e) * axis
     half = math.radians(FIELD_OF_VIEW) / 2
     eye = np.asarray(centre) + radius / math.sin(half) * direction
