@@ -16,6 +16,7 @@ from fields.ops.mlp import grid_mlp, mlp
 from fields.ops.modulation import ModulationSpec, modulate
 from fields.ops.radiance import RadianceSpec, radiance_render, radiance_step
 from fields.ops.rbf import RbfSpec, grid_rbf, grid_rbf_step, rbf, rbf_with_grad
+from fields.ops.rbf_radiance import RbfRadianceSpec, rbf_radiance_render, rbf_radiance_step
 from fields.ops.sample_rays import sample_rays
 from fields.ops.specs import ACTIVATIONS, PRECISIONS, GridSpec, MlpSpec
 from fields.ops.spherical_harmonics import spherical_harmonics
@@ -46,6 +47,7 @@ __all__ = [
     "ModulationSpec",
     "PlaneSpec",
     "RadianceSpec",
+    "RbfRadianceSpec",
     "RbfSpec",
     "adam_step",
     "build_bvh",
@@ -69,6 +71,8 @@ __all__ = [
     "radiance_render",
     "radiance_step",
     "rbf",
+    "rbf_radiance_render",
+    "rbf_radiance_step",
     "rbf_with_grad",
     "sample_pixels",
     "sample_rays",
