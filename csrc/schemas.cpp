@@ -12,6 +12,7 @@
 // MODULATION: rows that are normalised together, activation and its frequency (maths/modulation.h).
 // BVH: the tensors of a hierarchy (maths/bvh.h).
 // RADIANCE: widths and depths of two MLPs, degree of the harmonics, precision (maths/radiance.h).
+// RBF_RADIANCE: kernels, affine, factor, output_activation (maths/rbf.h), degree of the harmonics.
 // TRACE: corners of the box, largest slope, steps, level, and where normals are taken
 // (maths/trace.h).
 // BRICKS: the tensors of a baked field (maths/bricks.h), and how rays are walked through it.
@@ -45,6 +46,17 @@
 #define RADIANCE                                                                           \
   "int density_width, int density_depth, int colour_width, int colour_depth, int degree, " \
   "int precision"
+
+#define RBF_RADIANCE "int kernels, bool affine, float factor, int output_activation, int degree"
+// Of a table, in ops that march; rays have a growth as well.
+#define GRID_OF_TABLE                                                                  \
+  "int num_levels, int base_resolution, float grid_growth, int log2_table_size, bool " \
+  "smoothstep"
+#define RAY_STEP                                                                              \
+  "int samples, float min_weight, float min_transmittance, int loss, bool jitter, int seed, " \
+  "int step, float lr_table, float lr_params, float beta1, float beta2, float eps, "          \
+  "float weight_decay, bool touched_only"
+#define RAY_RENDER "float min_weight, float min_transmittance, int width, Tensor? cancel"
 
 STABLE_TORCH_LIBRARY(fields, m) {
   m.def("hash_grid(Tensor coords, Tensor table, " GRID ") -> Tensor");
@@ -152,16 +164,20 @@ STABLE_TORCH_LIBRARY(fields, m) {
       "Tensor backgrounds, Tensor bits, " MARCH
       ", Tensor(a!) table, Tensor(b!) table_m, Tensor(c!) table_v, Tensor(d!) density, "
       "Tensor(e!) density_m, Tensor(f!) density_v, Tensor(g!) colour, Tensor(h!) colour_m, "
-      "Tensor(i!) colour_v, Tensor(j!) workspace, int num_levels, int base_resolution, "
-      "float grid_growth, int log2_table_size, bool smoothstep, " RADIANCE
-      ", int samples, float min_weight, float min_transmittance, int loss, bool jitter, int seed, "
-      "int step, float lr_table, float lr_params, float beta1, float beta2, float eps, "
-      "float weight_decay, bool touched_only, Tensor(k!)? stages) -> (Tensor, Tensor, Tensor)");
+      "Tensor(i!) colour_v, Tensor(j!) workspace, " GRID_OF_TABLE ", " RADIANCE ", " RAY_STEP
+      ", Tensor(k!)? stages) -> (Tensor, Tensor, Tensor)");
+  m.def(
+      "rbf_radiance_step(Tensor origins, Tensor directions, Tensor? times, Tensor colours, "
+      "Tensor backgrounds, Tensor bits, " MARCH
+      ", Tensor(a!) table, Tensor(b!) table_m, Tensor(c!) table_v, Tensor(d!) params, "
+      "Tensor(e!) params_m, Tensor(f!) params_v, Tensor(g!) workspace, " GRID_OF_TABLE
+      ", " RBF_RADIANCE ", " RAY_STEP ", Tensor(h!)? stages) -> (Tensor, Tensor, Tensor)");
   m.def("radiance_render(Tensor origins, Tensor directions, Tensor? times, Tensor bits, " MARCH
-        ", Tensor table, Tensor density, Tensor colour, int num_levels, int base_resolution, "
-        "float grid_growth, int log2_table_size, bool smoothstep, " RADIANCE
-        ", float min_weight, float min_transmittance, int width, Tensor? cancel) -> "
-        "(Tensor, Tensor, Tensor)");
+        ", Tensor table, Tensor density, Tensor colour, " GRID_OF_TABLE ", " RADIANCE
+        ", " RAY_RENDER ") -> (Tensor, Tensor, Tensor)");
+  m.def("rbf_radiance_render(Tensor origins, Tensor directions, Tensor? times, Tensor bits, " MARCH
+        ", Tensor table, Tensor params, " GRID_OF_TABLE ", " RBF_RADIANCE ", " RAY_RENDER
+        ") -> (Tensor, Tensor, Tensor)");
   m.def("trace_grid_mlp(Tensor origins, Tensor directions, Tensor table, Tensor params, " TRACE
         ", " GRID ", " MLP ", int columns, Tensor? cancel) -> (Tensor, Tensor)");
   m.def("trace_grid_rbf(Tensor origins, Tensor directions, Tensor table, Tensor params, " TRACE

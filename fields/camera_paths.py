@@ -69,25 +69,24 @@ class Rig:
 
     def orbit(self, count: int, size: Size) -> list[Camera]:
         """`count` cameras once around the centre, as far away and as high above it as most cameras
-        were; the first is on the side of the first of them, or of all where they face one way."""
+        were. The first is on the side of all of them where they face one way, elsewhere a little
+        beside the front that files of such axes have, as of shapes."""
         away = self.positions - self.centre
         level = self._level(away)
         height = float(np.median(away @ self.up))
         radius = float(np.median(np.linalg.norm(level, axis=1)))
-        front = level.mean(0) if self.faces_one_way else level[0]
-        if np.linalg.norm(front) < 1e-6 * max(radius, 1e-9):
-            front = np.cross(self.up, np.eye(3)[np.abs(self.up).argmin()])
-        front = front / np.linalg.norm(front)
-        side = np.cross(self.up, front)
+        first = level.mean(0)
+        if not self.faces_one_way or np.linalg.norm(first) < 1e-6 * max(radius, 1e-9):
+            front = self._level(np.asarray(cameras.FRONTS["xyz"[np.abs(self.up).argmax()]]))
+            first = cameras.turned(front, self.up, cameras.AZIMUTH)
+        first = first / np.linalg.norm(first)
         return [
             self._at(
-                self.centre
-                + radius * (math.cos(angle) * front + math.sin(angle) * side)
-                + height * self.up,
+                self.centre + radius * cameras.turned(first, self.up, angle) + height * self.up,
                 self.centre,
                 size,
             )
-            for angle in 2 * np.pi * np.arange(count) / count
+            for angle in 360.0 * np.arange(count) / count
         ]
 
     def spiral(self, count: int, size: Size) -> list[Camera]:
@@ -117,8 +116,8 @@ class Rig:
         return self._at(eye, eye + self.directions.mean(0), size)
 
     def _level(self, vectors: np.ndarray) -> np.ndarray:
-        """[N, 3] without what of them points up."""
-        return vectors - (vectors @ self.up)[:, None] * self.up
+        """[..., 3] without what of them points up."""
+        return vectors - (vectors @ self.up)[..., None] * self.up
 
     def _at(self, eye: np.ndarray, centre: np.ndarray, size: Size) -> Camera:
         pose = cameras.look_at(eye, centre, self.up)

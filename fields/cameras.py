@@ -15,6 +15,8 @@ FIELD_OF_VIEW = 35.0  # degrees, of the shorter side
 AZIMUTH = -30.0  # degrees beside the front, as glTF and Blender have it
 MOST_PIXELS = 1 << 26  # of a picture whose rays are in memory at once
 UPS = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+# Where the front of things is, by what points up.
+FRONTS = {"x": (0.0, 1.0, 0.0), "y": (0.0, 0.0, 1.0), "z": (0.0, -1.0, 0.0)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +139,12 @@ def look_at(eye: np.ndarray, centre: np.ndarray, up: np.ndarray) -> np.ndarray:
     return result
 
 
+def turned(level: np.ndarray, up: np.ndarray, azimuth: float) -> np.ndarray:
+    """A direction [3] turned by degrees around `up`, on which it stands upright."""
+    a = math.radians(azimuth)
+    return math.cos(a) * level + math.sin(a) * np.cross(up, level)
+
+
 def around(
     centre: np.ndarray,
     radius: float,
@@ -163,10 +171,8 @@ def around(
     if not -90 <= elevation <= 90:  # nor NaN
         raise FieldsError(f"--elevation must be from -90 to 90 degrees, got {elevation:g}")
     axis = np.asarray(UPS[up])
-    front = {"y": (0.0, 0.0, 1.0), "z": (0.0, -1.0, 0.0), "x": (0.0, 1.0, 0.0)}[up]
-    side = np.cross(axis, front)
-    a, e = math.radians(azimuth), math.radians(elevation)
-    level = math.cos(a) * np.asarray(front) + math.sin(a) * side
+    e = math.radians(elevation)
+    level = turned(np.asarray(FRONTS[up]), axis, azimuth)
     direction = math.cos(e) * level + math.sin(e) * axis
     half = math.radians(FIELD_OF_VIEW) / 2
     eye = np.asarray(centre) + radius / math.sin(half) * direction

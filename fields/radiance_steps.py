@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from fields import ops, steps
 from fields.errors import FieldsError
 from fields.march import march
+from fields.models.composed import RbfRadiance
 from fields.models.radiance import Radiance, RadianceField
 from fields.ops.training import step_workspace
 from fields.plan import Plan
@@ -69,15 +73,34 @@ class _RayStep:
         self.count.fill_(min(max(wanted, 4 * _RUN), _MOST_RAYS))
 
 
+class StepOp(NamedTuple):
+    """A whole step in one op, on the CPU."""
+
+    step: Callable[..., tuple[Tensor, Tensor, Tensor]]
+    spec: Any
+    names: tuple[str, ...]  # of the parameters, the table first
+
+
+def op_of(field: nn.Module) -> StepOp | None:
+    """The op that trains a field, if there is one; a class of the user's own has other colours."""
+    if type(field) is RadianceField:
+        return StepOp(ops.radiance_step, field.spec, ("table", "density_params", "colour_params"))
+    if type(field) is RbfRadiance and field.spec is not None:
+        return StepOp(ops.rbf_radiance_step, field.spec, ("inner.table", "inner.params"))
+    return None
+
+
 class FusedRayStep(_RayStep):
-    """All of it in one op, on the CPU (ops.radiance_step)."""
+    """All of it in one op."""
 
-    field: RadianceField
-
-    def __init__(self, field: RadianceField, signal: SceneSignal, plan: Plan, loss: str):
+    def __init__(self, field: Radiance, signal: SceneSignal, plan: Plan, loss: str):
         super().__init__(field, signal, plan)
-        self.loss = loss
-        self.workspace = step_workspace(field.table.data, field.dim, field.spec.grid)
+        op = op_of(field)
+        if op is None:
+            raise TypeError(f"no op trains a {type(field).__name__}")
+        self.op, self.loss = op, loss
+        table = self.moments.parameters[op.names[0]].data
+        self.workspace = step_workspace(table, field.dim, op.spec.grid)
 
     @torch.no_grad()
     def __call__(self, step: int, factor: float) -> Tensor:
@@ -85,18 +108,16 @@ class FusedRayStep(_RayStep):
         self._look(step)
         count = int(self.count)
         rays = self.signal.rays(count, seed, step)
-        loss, _, counts = ops.radiance_step(
+        loss, _, counts = self.op.step(
             rays.origins,
             rays.directions,
             rays.colours,
             rays.backgrounds,
             self.occupancy.bits,
             field.march,
-            self._state("table"),
-            self._state("density_params"),
-            self._state("colour_params"),
+            *(self._state(name) for name in self.op.names),
             self.workspace,
-            field.spec,
+            self.op.spec,
             step=step,
             samples=training.batch,
             lr_table=factor * training.table_rate,
@@ -162,8 +183,9 @@ def choose(
         raise FieldsError(
             f"{type(field).__name__} has no density and colour; a scene needs a Radiance field"
         )
-    on_cpu = next(field.parameters()).device.type == "cpu"
-    if on_cpu and type(field) is RadianceField and isinstance(loss, str):
-        if all(parameter.requires_grad for parameter in field.parameters()):
-            return FusedRayStep(field, signal, plan, loss)
+    fused = isinstance(loss, str) and op_of(field) is not None
+    parameters = list(field.parameters())
+    on_cpu = parameters[0].device.type == "cpu"
+    if fused and on_cpu and all(parameter.requires_grad for parameter in parameters):
+        return FusedRayStep(field, signal, plan, str(loss))
     return MarchedStep(field, signal, plan, loss)

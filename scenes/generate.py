@@ -18,10 +18,18 @@ from fields.shapes.with_open3d import open3d_for
 from fields.shapes.write import write_mesh
 from fields_scenes import bending, model
 from fields_scenes.drawing import draw
+from fields_scenes.outdoors import Outdoors
 from fields_scenes.standing import ANGLE_X, DISTANCE, Rig
 from fields_scenes.thing import Thing
 from fields_scenes.triangles import Cast
-from fields_scenes.writing import frame, new_folder, require_free, write_split, write_view
+from fields_scenes.writing import (
+    frame,
+    new_folder,
+    require_free,
+    write_one,
+    write_split,
+    write_view,
+)
 
 MOST_VIEWS, MOST_SIZE = 10_000, 4096
 GEOMETRY = "geometry.ply"
@@ -40,6 +48,8 @@ class Wanted:
         animate: the thing moves, and frames have times.
         lens: the distortion of all cameras.
         differ: each camera has intrinsics of its own.
+        outdoors: the thing stands on ground under a sky: images are opaque, and the scene has no
+            end.
 
     Raises FieldsError for numbers of no use.
     """
@@ -50,6 +60,7 @@ class Wanted:
     animate: bool = False
     lens: Lens = STRAIGHT
     differ: bool = False
+    outdoors: bool = False
 
     def __post_init__(self):
         if not 2 <= self.views <= MOST_VIEWS:
@@ -124,18 +135,21 @@ def render_thing(
         wanted: how many views, how large.
         progress: is told of each view.
 
-    Beside the three transforms_SPLIT.json with their images and depths the folder gets
-    geometry.ply, the surface at rest. Raises FieldsError, one line; nothing is written then.
+    Beside the three transforms_SPLIT.json with their images and depths (out of doors, one
+    transforms.json) the folder gets geometry.ply, the surface at rest. Raises FieldsError, one
+    line; nothing is written then.
     """
     progress = progress or Silent()
     rig = Rig(wanted.size, wanted.seed, wanted.lens, wanted.differ)
+    if wanted.outdoors:
+        at = _outdoors(at)
     resting = lru_cache(maxsize=1)(lambda: at(None))
     shots = list(_shots(rig, wanted))
     resting()
 
     def make(shot: Shot, folder: Path) -> None:
         thing = resting() if shot.time is None else at(shot.time)
-        write_view(folder, shot.name, draw(thing, shot.camera))
+        write_view(folder, shot.name, draw(thing, shot.camera), opaque=wanted.outdoors)
 
     begin = clock.perf_counter()
     with new_folder(out) as folder:
@@ -151,12 +165,23 @@ def render_thing(
             finally:
                 pool.shutdown(cancel_futures=True)
                 progress.close()
-        for split in wanted.splits:
-            mine = [shot for shot in shots if shot.split == split]
-            own = wanted.differ
-            entries = [frame(s.name, s.camera, s.time, own=own) for s in mine]
-            write_split(folder, split, mine[0].camera, entries, own=own)
+        own = wanted.differ or wanted.outdoors
+        entries = {
+            split: [frame(s.name, s.camera, s.time, own=own) for s in shots if s.split == split]
+            for split in wanted.splits
+        }
+        if wanted.outdoors:
+            write_one(folder, shots[0].camera, entries)
+        else:
+            for split, frames in entries.items():
+                write_split(folder, split, shots[0].camera, frames, own=own)
         write_mesh(folder / GEOMETRY, *_welded(*resting().mesh()))
+
+
+def _outdoors(at: ThingAt) -> ThingAt:
+    """The same on the ground: that is as high as the lowest of it at rest."""
+    floor = float(at(None).box[0, 2])
+    return lambda time: Outdoors(at(time), floor)
 
 
 def _shots(rig: Rig, wanted: Wanted) -> Iterator[Shot]:

@@ -1,4 +1,4 @@
-"""A made scene on the disk: Blender's format, depths and geometry beside it."""
+"""A made scene on the disk: Blender's format or one transforms.json, depths beside it."""
 
 import contextlib
 import json
@@ -18,7 +18,9 @@ from fields.pictures.naming import shown
 from fields_scenes.drawing import View
 from fields_scenes.standing import ANGLE_X
 
-DEPTH_SCALE = 1e-4  # units of the scene that a whole number of a depth map stands for
+# Units of the scene that a whole number of a depth map stands for: of a thing alone, and out of
+# doors, where depths go to the sky.
+DEPTH_SCALE, FAR_SCALE = 1e-4, 1e-3
 
 
 @contextlib.contextmanager
@@ -48,11 +50,13 @@ def require_free(path: Path) -> None:
         raise FieldsError(f"{shown(path)} exists; name another -o, or remove it first")
 
 
-def write_view(folder: Path, name: str, view: View) -> None:
-    """NAME.png and NAME_depth.png, of 16 bits."""
+def write_view(folder: Path, name: str, view: View, *, opaque: bool = False) -> None:
+    """NAME.png and NAME_depth.png, of 16 bits; `opaque`: out of doors, without alpha."""
     path = folder / name
-    path.with_suffix(".png").write_bytes(png.encode(view.pixels, None))
-    depths = np.rint(view.depths / DEPTH_SCALE).clip(0, 65535).astype(np.uint16)
+    pixels = np.ascontiguousarray(view.pixels[..., :3]) if opaque else view.pixels
+    path.with_suffix(".png").write_bytes(png.encode(pixels, None))
+    scale = FAR_SCALE if opaque else DEPTH_SCALE
+    depths = np.rint(view.depths / scale).clip(0, 65535).astype(np.uint16)
     path.with_name(f"{path.name}_depth.png").write_bytes(png.encode(depths[:, :, None], None))
 
 
@@ -80,6 +84,15 @@ def write_split(
         content["camera_angle_x"] = ANGLE_X
     text = json.dumps(content | {"frames": frames}, indent=1)
     (folder / f"transforms_{split}.json").write_text(text, encoding="utf-8")
+
+
+def write_one(folder: Path, camera: Camera, splits: dict[str, list[dict[str, Any]]]) -> None:
+    """transforms.json, which names the frames of each split; they have intrinsics of their own."""
+    content: dict[str, Any] = {"integer_depth_scale": FAR_SCALE, **_lens(camera)}
+    for split, frames in splits.items():
+        content[f"{split}_filenames"] = [entry["file_path"] for entry in frames]
+    content["frames"] = [entry for frames in splits.values() for entry in frames]
+    (folder / "transforms.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _intrinsics(camera: Camera) -> dict[str, float]:

@@ -18,9 +18,9 @@ from small import one_line
 
 import fields
 from fields import FieldsError
-from fields.catalogue import build
+from fields.catalogue import SCENE_MODELS, build
 from fields.cli import main
-from fields.configs import RadianceConfig, SceneOptions
+from fields.configs import SceneOptions
 from fields.lens import Perspective
 from fields.pictures import write_picture
 from fields.plan import Stop
@@ -88,11 +88,15 @@ def test_weights_do_not_depend_on_test_images(scene, tmp_path):
     assert clean.metrics["psnr"] != noisy.metrics["psnr"]
 
 
-def test_the_fused_step_and_autograd_take_the_same_first_step(scene):
+SHARED = {"num_levels", "log2_table_size", "occupancy", "march_steps"}
+
+
+@pytest.mark.parametrize("model", ["hashgrid", "rbf"])
+def test_the_fused_step_and_autograd_take_the_same_first_step(model, scene):
     signal = SceneSignal(read_scene(scene), SceneOptions(), torch.device("cpu"))
-    options = {name: value for name, value in SMALL.items() if name != "batch"}
-    config = RadianceConfig.for_signal(3, signal.shape, **options)
-    plan = plan_of(Stop(steps=10), kind="scene", model="hashgrid", batch=1 << 20)  # for all rays
+    options = {name: value for name, value in SMALL.items() if name in SHARED}
+    config = SCENE_MODELS[model].config.for_signal(3, signal.shape, **options)
+    plan = plan_of(Stop(steps=10), kind="scene", model=model, batch=1 << 20)  # for all rays
     found = []
     for kind in (FusedRayStep, MarchedStep):
         field = build(config)

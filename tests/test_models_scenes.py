@@ -66,6 +66,20 @@ def test_gradients_reach_every_parameter(field):
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
+def test_kernels_stand_on_the_grid_of_hashgrid():
+    """So that the two are compared at equal parameters."""
+    kinds = [catalogue.SCENE_MODELS[name].config for name in ("hashgrid", "rbf")]
+    usual = [kind.defaults("scene", 0, False, 60.0) for kind in kinds]
+    grid, rbf = (
+        kind.for_signal(3, (400, 400, 400), **options)
+        for kind, options in zip(kinds, usual, strict=True)
+    )
+    for name in ("num_levels", "features_per_level", "base_resolution", "growth"):
+        assert getattr(grid, name) == getattr(rbf, name)
+    assert abs(grid.parameters / rbf.parameters - 1) < 0.01
+    assert rbf.affine and rbf.inner.affine
+
+
 def test_what_is_seen_is_the_sum_of_dense_samples(field):
     origins, directions = rays()
     times = moments(field, 64)

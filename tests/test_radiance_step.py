@@ -7,7 +7,7 @@ import torch
 
 from fields import ops
 from fields.models.radiance import RadianceField
-from fields.ops.radiance import STAGES
+from fields.ops.marched import STAGES
 
 BETA = 0.9
 SMALL = {"num_levels": 3, "base_resolution": 4, "growth": 2.0, "log2_table_size": 9}
@@ -39,21 +39,27 @@ def bits_of(cells):
 
 
 class Fused:
-    """The state that radiance_step keeps."""
+    """The state that a step keeps: of radiance_step, or of another op like it."""
+
+    op = staticmethod(ops.radiance_step)
 
     def __init__(self, field):
         self.field = field
         self.states = [
             (p.detach().clone(), torch.zeros_like(p), torch.zeros_like(p))
-            for p in (field.table, field.density_params, field.colour_params)
+            for p in self.parameters(field)
         ]
         self.workspace = ops.step_workspace(self.states[0][0], field.dim, field.spec.grid)
         self.count = 0
 
+    @staticmethod
+    def parameters(field):
+        return field.table, field.density_params, field.colour_params
+
     def step(self, rays, bits, march, **settings):
         self.count += 1
         usual = {"samples": 2**40, "lr_table": 1e-2, "lr_params": 1e-2, "eps": 1e-8}
-        return ops.radiance_step(
+        return self.op(
             *rays,
             bits,
             march,
@@ -86,8 +92,8 @@ def twin(field, dtype=torch.float64):
     return leaves, evaluate
 
 
-def twin_step(field, rays, bits, march, loss="l2", seed=0, step=1, times=None):
-    """Loss [], its values over rays [R] and gradients, of all samples."""
+def twin_step(field, rays, bits, march, loss="l2", seed=0, step=1, times=None, twin=twin):
+    """Loss [], its values over rays [R] and gradients, of all samples; `twin` of the field."""
     origins, directions, colours, backgrounds = rays
     coords, t, dt, index, offsets = ops.march_rays(
         origins, directions, bits, march, seed=seed, step=step

@@ -21,6 +21,7 @@ from fields_scenes import PRESETS, Wanted, demo, demo_scene, generate, render_mo
 from fields_scenes.bending import bent, sway  # noqa: E402
 from fields_scenes.demo import SOLIDS, render_demo  # noqa: E402
 from fields_scenes.model import read_model  # noqa: E402
+from fields_scenes.outdoors import FAR, Outdoors  # noqa: E402
 from fields_scenes.patterns import checks  # noqa: E402
 from fields_scenes.solids import Solid, Solids  # noqa: E402
 from fields_scenes.standing import Rig  # noqa: E402
@@ -381,3 +382,42 @@ def test_presets_agree_with_what_is_read(tmp_path):
     for preset in PRESETS.values():
         assert preset.half_box == scene.box[1, 0] and preset.test_split in scene.splits
         assert preset.background == "white" and preset.source
+
+
+def test_out_of_doors_everything_is_opaque_and_goes_on_behind_the_box(tmp_path):
+    wanted = Wanted(views=6, size=32, outdoors=True)
+    render_demo(tmp_path / "out", wanted)
+    scene = read_scene(tmp_path / "out")
+    assert scene.format == "transforms" and scene.unbounded and not scene.alpha
+    assert {split: len(frames) for split, frames in scene.splits.items()} == wanted.splits
+    places = [frame.camera.position for frame in scene.frames]
+    assert (np.abs(places) <= scene.box[1] + 1e-6).all()
+    inside = render_demo_alone(tmp_path / "alone")
+    for frame, alone in zip(scene.splits["train"], inside.splits["train"], strict=True):
+        depths, own = depths_of(frame), depths_of(alone)
+        assert (depths > 0).all() and depths.max() > 4
+        thing = own > 0
+        assert np.allclose(depths[thing], own[thing], atol=2e-3)
+        assert np.allclose(frame.camera.cam_to_world, alone.camera.cam_to_world)
+    pixels = load_images(scene, "train").image(0)
+    assert pixels.shape == (32, 32, 3) and len(np.unique(pixels)) > 50
+
+
+def render_demo_alone(folder):
+    render_demo(folder, Wanted(views=6, size=32))
+    return read_scene(folder)
+
+
+def test_the_sky_is_a_ball_around_ground_and_thing():
+    thing = Outdoors(Solids(SOLIDS), -0.7)
+    draws = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
+    directions = draws / np.linalg.norm(draws, axis=1, keepdims=True)
+    origin = np.array([0.5, -2.0, 1.0], np.float32)
+    hits = thing.cast(origin, directions)
+    assert sorted(hits.rays) == list(range(400))
+    points = origin + hits.distances[:, None] * directions[hits.rays]
+    radius, height = np.linalg.norm(points, axis=1), points[:, 2]
+    assert np.isclose(radius.max(), FAR, rtol=1e-4)
+    far = radius > FAR - 1e-2
+    near = np.abs(height + 0.7) < 1e-3
+    assert far.sum() > 100 and near.sum() > 50 and (height > -0.7 - 1e-3).all()

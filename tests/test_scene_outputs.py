@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from small import one_line
 import fields
 from fields import FieldsError, camera_paths, catalogue, ops
 from fields.camera_paths import Rig
-from fields.cameras import Camera, look_at
+from fields.cameras import FRONTS, UPS, Camera, around, look_at
 from fields.cli import main
 from fields.occupancy import cells
 from fields.pictures import read_picture
@@ -320,6 +321,24 @@ def test_an_orbit_is_as_far_away_and_as_high_as_the_photos():
         assert camera.position[2] == pytest.approx(2)
         assert camera.forward @ camera.position < 0
     assert np.allclose(np.mean([c.position for c in cameras], 0), (0, 0, 2))
+
+
+@pytest.mark.parametrize("up", ["x", "y", "z"])
+def test_an_orbit_begins_where_shapes_are_looked_at_from(up):
+    """Whichever camera is the first of the file."""
+    a = rig(False)
+    front, upward = np.array(FRONTS[up]), np.array(UPS[up])
+    turn = np.stack([np.cross(upward, front), -front, upward], 1)  # of z up, the front at -y
+    turned = Rig(a.positions @ turn.T, a.directions @ turn.T, a.centre, turn @ Z, 1.0)
+    shape = around(np.zeros(3), 1.0, (8, 8), elevation=0, up=up).position
+    for own in (turned, replace(turned, positions=turned.positions[::-1])):
+        eye = own.view((8, 8)).position
+        level = eye - eye @ own.up * own.up
+        assert np.allclose(level / 4, shape / np.linalg.norm(shape))
+
+
+def test_an_orbit_of_cameras_that_face_one_way_begins_on_their_side():
+    assert rig(True).orbit(3, (8, 8))[0].forward @ (0, 1, 0) > 0.9
 
 
 @pytest.mark.parametrize("one_way", [False, True])

@@ -1,4 +1,5 @@
-// The op that draws a radiance field: a run of rays at a time, all in cache.
+// The ops that draw a radiance field, on MLPs or on Gaussian kernels: a run of rays at a time, all
+// in cache.
 #include <torch/csrc/stable/library.h>
 
 #include "cpu/parallel.h"
@@ -21,13 +22,13 @@ struct Picture {
   float *colours, *opacity, *depth;
 };
 
-template <class Mlp>
+template <class Decoder>
 class Renderer {
  public:
-  Renderer(const MarchedField& field, const RadianceWeights<Mlp>& weights)
+  Renderer(const MarchedField& field, const typename Decoder::Weights& weights)
       : batch_{origins_, directions_, 0, 0, false},
         marcher_(batch_, times_, field, weights),
-        net_(field.shape, weights, false),
+        net_(weights, false),
         features_(field.table.outputs()) {}
 
   void draw(const RayBatch& batch, const float* times, const int64_t* numbers, int count,
@@ -64,47 +65,62 @@ class Renderer {
  private:
   float origins_[3 * kRunRays], directions_[3 * kRunRays], times_[kRunRays];
   RayBatch batch_;
-  RayMarcher<Mlp> marcher_;
-  RadianceTile<Mlp> net_;
+  RayMarcher<Decoder> marcher_;
+  typename Decoder::Tile net_;
   int features_;
 };
 
-std::tuple<Tensor, Tensor, Tensor> radiance_render(
-    Tensor origins, Tensor directions, std::optional<Tensor> times, Tensor bits, MARCH_RULE,
-    Tensor table, Tensor density, Tensor colour, int64_t num_levels, int64_t base_resolution,
-    double grid_growth, int64_t log2_table_size, bool smoothstep, RADIANCE, double min_weight,
-    double min_transmittance, int64_t width, std::optional<Tensor> cancel) {
-  const int dim = times ? 4 : 3;
-  const int64_t rays = checked_batch(origins, directions, times, dim);
+template <class Decoder>
+std::tuple<Tensor, Tensor, Tensor> draw(const Marched& marched,
+                                        const typename Decoder::Weights& weights,
+                                        const Tensor& like, int64_t width,
+                                        const std::optional<Tensor>& cancel) {
+  const int64_t rays = marched.batch.rays;
   STD_TORCH_CHECK(width >= 0 && (width == 0 || rays % width == 0), "rays must make whole rows");
-  const MarchRule rule = checked_rule(MARCH_ARGUMENTS);
-  const Occupancy occupancy = checked_occupancy(bits, resolution, contract);
-  const Grid grid = checked_grid(empty_of(origins, {0, dim}), table, num_levels, base_resolution,
-                                 grid_growth, log2_table_size, smoothstep);
-  const RadianceShape shape =
-      checked_radiance(num_levels * table.size(1), density, colour, RADIANCE_ARGUMENTS);
-  Tensor colours = empty_of(origins, {rays, 3}), opacity = empty_of(origins, {rays});
-  Tensor depth = empty_of(origins, {rays});
-  const RayBatch batch{read<float>(origins), read<float>(directions), rays, 0, false};
-  const float* own_times = times ? read<float>(*times) : nullptr;
-  const MarchLimits limits{static_cast<float>(min_weight), static_cast<float>(min_transmittance)};
-  const GridTable<float> bound(grid, dim, static_cast<int>(table.size(1)), read<float>(table));
+  Tensor colours = empty_of(like, {rays, 3}), opacity = empty_of(like, {rays});
+  Tensor depth = empty_of(like, {rays});
   const Picture picture{write<float>(colours), write<float>(opacity), write<float>(depth)};
   const volatile uint8_t* stop = cancel ? read<uint8_t>(*cancel) : nullptr;
   const RunSquares squares{rays, width};
-  const MarchedField field{rule, occupancy, limits, bound, shape};
-  with_float_mlp(precision, [&](auto tag) {
-    using Mlp = typename decltype(tag)::type;
-    const RadianceWeights<Mlp> weights(shape, read<float>(density), read<float>(colour), false);
-    parallel_tasks(squares.count(), [&](int64_t run, int) {
-      if (stop && *stop) return;
-      int64_t numbers[kRunRays];
-      const int count = squares.rays_of(run, numbers);
-      Renderer<Mlp>(field, weights).draw(batch, own_times, numbers, count, picture);
-    });
+  parallel_tasks(squares.count(), [&](int64_t run, int) {
+    if (stop && *stop) return;
+    int64_t numbers[kRunRays];
+    const int count = squares.rays_of(run, numbers);
+    Renderer<Decoder>(marched.field, weights)
+        .draw(marched.batch, marched.times, numbers, count, picture);
   });
   STD_TORCH_CHECK(!stop || !*stop, "cancelled");
   return {colours, opacity, depth};
+}
+
+std::tuple<Tensor, Tensor, Tensor> radiance_render(RAYS, Tensor bits, MARCH_RULE, Tensor table,
+                                                   Tensor density, Tensor colour, GRID_OF_TABLE,
+                                                   RADIANCE, LIMITS, int64_t width,
+                                                   std::optional<Tensor> cancel) {
+  const Marched marched(origins, directions, times, bits, MARCH_ARGUMENTS, table, GRID_ARGUMENTS,
+                        min_weight, min_transmittance, 0, false);
+  const RadianceShape shape =
+      checked_radiance(num_levels * table.size(1), density, colour, RADIANCE_ARGUMENTS);
+  std::optional<std::tuple<Tensor, Tensor, Tensor>> result;
+  with_float_mlp(precision, [&](auto tag) {
+    using Decoder = RadianceMlps<typename decltype(tag)::type>;
+    const typename Decoder::Weights weights(shape, read<float>(density), read<float>(colour),
+                                            false);
+    result = draw<Decoder>(marched, weights, origins, width, cancel);
+  });
+  return *result;
+}
+
+std::tuple<Tensor, Tensor, Tensor> rbf_radiance_render(RAYS, Tensor bits, MARCH_RULE, Tensor table,
+                                                       Tensor params, GRID_OF_TABLE, RBF_RADIANCE,
+                                                       LIMITS, int64_t width,
+                                                       std::optional<Tensor> cancel) {
+  const Marched marched(origins, directions, times, bits, MARCH_ARGUMENTS, table, GRID_ARGUMENTS,
+                        min_weight, min_transmittance, 0, false);
+  const RbfRadianceShape shape =
+      checked_rbf_radiance(num_levels * table.size(1), params, RBF_RADIANCE_ARGUMENTS);
+  const RbfWeights weights(shape, read<float>(params), false);
+  return draw<RadianceRbf>(marched, weights, origins, width, cancel);
 }
 
 }  // namespace
@@ -112,4 +128,5 @@ std::tuple<Tensor, Tensor, Tensor> radiance_render(
 
 STABLE_TORCH_LIBRARY_IMPL(fields, CPU, m) {
   m.impl("radiance_render", TORCH_BOX(&fields::radiance_render));
+  m.impl("rbf_radiance_render", TORCH_BOX(&fields::rbf_radiance_render));
 }

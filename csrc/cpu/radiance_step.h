@@ -20,34 +20,35 @@ struct RayTargets {
   float* errors;  // [rays], mean loss over the channels; 0 for rays that are not used
 };
 
+template <class Decoder>
 struct RadianceState {
-  float *table, *table_m, *table_v;
-  float *density, *density_m, *density_v;
-  float *colour, *colour_m, *colour_v;
+  Trained table;
+  typename Decoder::Params params;
 };
 
 struct RadianceCounts {
   int64_t rays, marched, kept;
 };
 
-template <class Mlp>
+template <class Decoder>
 class RadianceStep {
  public:
+  using Shape = typename Decoder::Shape;
+  using State = RadianceState<Decoder>;
+
   // `stages` may be null.
   RadianceStep(const RayBatch& batch, const float* times, const MarchedField& field,
-               const RadianceState& state, const RayTargets& targets, int64_t samples,
+               const Shape& shape, const State& state, const RayTargets& targets, int64_t samples,
                RadianceStages* stages)
       : batch_(batch),
         times_(times),
         field_(field),
         table_(field.table),
-        shape_(field.shape),
-        weights_(shape_, state.density, state.colour, true),
+        shape_(shape),
+        weights_(Decoder::pack(shape, state.params)),
         targets_(targets),
         samples_(samples),
         stages_(stages),
-        density_size_(Mlp::gradient_size(shape_.density)),
-        colour_size_(Mlp::gradient_size(shape_.colour)),
         runs_((batch.rays + kRunRays - 1) / kRunRays),
         found_(runs_) {
     for (int64_t run = 0; run < runs_; ++run) kept_.emplace_back(table_.outputs());
@@ -59,7 +60,7 @@ class RadianceStep {
   void march() {
     parallel_tasks(runs_, [&](int64_t run, int) {
       if (found_before(run) >= samples_) return;
-      RayMarcher<Mlp> marcher(batch_, times_, field_, weights_, stages_);
+      RayMarcher<Decoder> marcher(batch_, times_, field_, weights_, stages_);
       marcher.march(run, kept_[run]);
       found_[run].store(kept_[run].count, std::memory_order_release);
     });
@@ -74,20 +75,20 @@ class RadianceStep {
   }
 
   // Gradients of what was kept, and Adam; returns the loss before it. `workspace` as in train_step.
-  double learn(const RadianceState& state, const Optimiser& optimiser, float* workspace,
-               int64_t slots, int64_t slot_floats) {
+  double learn(const State& state, const Optimiser& optimiser, float* workspace, int64_t slots,
+               int64_t slot_floats) {
     const int64_t groups = std::max<int64_t>(1, std::min<int64_t>(used_, kMostGroups));
-    const size_t stride = density_size_ + colour_size_;
+    const size_t stride = Decoder::sums_size(shape_);
     Scratch<float> sums(groups * stride);
     std::vector<double> losses(groups, 0.0);
     Phases phases;
     phases.add(groups, [&](int64_t group, int) {
       float* own = sums.data() + group * stride;
       std::memset(own, 0, stride * sizeof(float));
-      RadianceTile<Mlp> net(shape_, weights_, true);
+      typename Decoder::Tile net(weights_, true);
       StageClock<kStages> clock(stages_);
       for (int64_t run = used_ * group / groups; run < used_ * (group + 1) / groups; ++run) {
-        losses[group] += learn_run(run, net, own, own + density_size_);
+        losses[group] += learn_run(run, net, own);
       }
       clock.lap(kColour);
     });
@@ -101,10 +102,7 @@ class RadianceStep {
     phases.add(grid.num_levels + 1, [&](int64_t task, int worker) {
       StageClock<kStages> clock(stages_);
       if (task == 0) {
-        update_mlp(shape_.density, sums.data(), groups, stride, optimiser.params, state.density,
-                   state.density_m, state.density_v);
-        update_mlp(shape_.colour, sums.data() + density_size_, groups, stride, optimiser.params,
-                   state.colour, state.colour_m, state.colour_v);
+        Decoder::update(shape_, sums.data(), groups, optimiser.params, state.params);
         return;
       }
       const int l = grid.num_levels - static_cast<int>(task);
@@ -137,7 +135,7 @@ class RadianceStep {
   // Colours of the kept samples and the loss of their rays, then back from the last sample to the
   // first; returns the sum of the losses. The second forward costs less than keeping what the first
   // one computed.
-  double learn_run(int64_t run, RadianceTile<Mlp>& net, float* density_sums, float* colour_sums) {
+  double learn_run(int64_t run, typename Decoder::Tile& net, float* own_sums) {
     KeptSamples& kept = kept_[run];
     const int64_t first = run * kRunRays;
     const int rays = static_cast<int>(std::min<int64_t>(kRunRays, batch_.rays - first));
@@ -195,22 +193,12 @@ class RadianceStep {
         store(grad_raw + s,
               density_gradient(log_density, density_of(log_density), load<Pack>(grad_raw + s)));
       }
-      net.backward(kept.features[t], rgb, grad_raw, density_sums, colour_sums);
+      net.backward(kept.features[t], rgb, grad_raw, own_sums);
     }
     return total;
   }
 
-  static void update_mlp(const MlpShape& shape, const float* sums, int64_t groups, size_t stride,
-                         const Adam& adam, float* params, float* m, float* v) {
-    Scratch<float> grad(shape.size());
-    grad.zero();
-    for (int64_t group = 0; group < groups; ++group) {
-      Mlp::add_gradients(shape, sums + group * stride, grad.data());
-    }
-    adam_range(adam, params, grad.data(), m, v, shape.size(), false);
-  }
-
-  void learn_level(int l, const RadianceState& state, const Optimiser& optimiser, float* grad,
+  void learn_level(int l, const State& state, const Optimiser& optimiser, float* grad,
                    uint8_t* flags) {
     const GridLevel& level = table_.grid.level[l];
     const int64_t begin = level.offset * table_.features;
@@ -225,20 +213,19 @@ class RadianceStep {
                                work.flags);
       }
     }
-    update_level(optimiser.table, work, count, optimiser.touched_only, state.table + begin,
-                 state.table_m + begin, state.table_v + begin);
+    update_level(optimiser.table, work, count, optimiser.touched_only, state.table.value + begin,
+                 state.table.m + begin, state.table.v + begin);
   }
 
   const RayBatch& batch_;
   const float* times_;
   MarchedField field_;
   const GridTable<float>& table_;
-  const RadianceShape& shape_;
-  RadianceWeights<Mlp> weights_;
+  const Shape& shape_;
+  typename Decoder::Weights weights_;
   const RayTargets& targets_;
   int64_t samples_;
   RadianceStages* stages_;
-  size_t density_size_, colour_size_;
   int64_t runs_, used_ = 0;
   std::vector<KeptSamples> kept_;
   std::vector<std::atomic<int64_t>> found_;

@@ -24,7 +24,6 @@ struct MarchedField {
   const Occupancy& occupancy;
   const MarchLimits& limits;
   const GridTable<float>& table;
-  const RadianceShape& shape;
 };
 
 // Of a step, as STAGES in fields/ops/radiance.py; those of a march are the first four.
@@ -114,17 +113,17 @@ struct KeptSamples {
   float transmittance[kRunRays];
 };
 
-// Marches runs; one thread's workspace.
-template <class Mlp>
+// Marches runs; one thread's workspace. `Decoder` as in radiance.h.
+template <class Decoder>
 class RayMarcher {
  public:
   RayMarcher(const RayBatch& batch, const float* times, const MarchedField& field,
-             const RadianceWeights<Mlp>& weights, RadianceStages* stages = nullptr)
+             const typename Decoder::Weights& weights, RadianceStages* stages = nullptr)
       : batch_(batch),
         times_(times),
         field_(field),
         weights_(weights),
-        sigma_(field.shape.sigma(), false),
+        density_(weights),
         features_(field.table.outputs()),
         clock_(stages) {}
 
@@ -201,7 +200,7 @@ class RayMarcher {
   void evaluate(int samples) {
     for (int64_t t = 0; t < num_tiles(samples); ++t) {
       SampleTile& tile = wave_[t];
-      sigma_.forward(weights_.sigma, features_[t], tile.weight);
+      density_.forward(weights_, features_[t], tile.weight);
       for (int s = 0; s < kTile; s += kWidth) {
         const Pack density = density_of(load<Pack>(tile.weight + s));
         store(tile.weight + s, passed(density, load<Pack>(tile.dt + s)));
@@ -235,8 +234,8 @@ class RayMarcher {
   const RayBatch& batch_;
   const float* times_;  // [rays], the fourth coordinate of a moving scene, or null
   MarchedField field_;
-  const RadianceWeights<Mlp>& weights_;
-  Mlp sigma_;
+  const typename Decoder::Weights& weights_;
+  typename Decoder::Density density_;
   TileRows features_;
   std::vector<SampleTile> wave_;
   std::vector<Active> active_;

@@ -16,7 +16,7 @@ from fields.bench.torch_grid import LOOKUPS, TorchHashGrid
 from fields.mlp import split_params
 from fields.models.radiance import RadianceField
 from fields.occupancy import Occupancy
-from fields.ops.radiance import STAGES
+from fields.ops.marched import STAGES
 from fields.ops.training import step_workspace
 
 SAMPLES = 8192  # that are trained on

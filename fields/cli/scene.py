@@ -38,6 +38,10 @@ def main(arguments: Sequence[str], started: float) -> None:
         help=f"{either(LENSES)}, or k1,k2,p1,p2 as of OpenCV (none)",
     )  # fmt: skip
     add("--differ", action="store_true", help="each camera has intrinsics of its own")
+    add(
+        "--outdoors", action="store_true",
+        help="on ground under a sky, opaque: a scene without an end, in one transforms.json",
+    )  # fmt: skip
     parsed = parser.parse(arguments)
     if parsed.up not in (None, "x", "y", "z"):
         raise FieldsError(f"--up must be x, y or z, got {parsed.up!r}")
@@ -57,6 +61,7 @@ def make(parsed: argparse.Namespace) -> None:
         animate=parsed.animate,
         lens=parsed.distortion,
         differ=parsed.differ,
+        outdoors=parsed.outdoors,
     )
     name = DEMO if parsed.model == DEMO else f"{Path(parsed.model).stem}-scene"
     out = Path(parsed.out or name)

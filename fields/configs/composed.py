@@ -7,6 +7,7 @@ from fields.configs.base import Config, TooSmall, setting, settings
 from fields.configs.cam import CamConfig
 from fields.configs.fourier import FourierConfig
 from fields.configs.marched import MarchedConfig
+from fields.configs.radiance import finest_of, grid_for, growth_to
 from fields.configs.rbf import RbfConfig
 from fields.configs.triplane import TriPlaneConfig
 
@@ -77,20 +78,39 @@ class ComposedConfig(MarchedConfig):
 @dataclass(frozen=True)
 class RbfRadianceConfig(ComposedConfig, RbfConfig):
     """Radial kernels on the features of a grid, and one linear layer to density and colour (Bouzidi
-    et al. 2025, section 4)."""
+    et al. 2025, section 4).
+
+    The log of a density goes from far below zero to far above it, which a sum of Gaussians alone
+    learns slowly: with a linear function of the features beside them a fit is 2 to 3 dB higher.
+    """
 
     base: ClassVar[type[Config]] = RbfConfig
 
-    num_levels: int = setting(8, help="grids, coarse to fine", low=1, high=32)
     features_per_level: int = setting(4, help="features at a vertex", choices=(1, 2, 4, 8))
+    affine: bool = setting(True, help="adds a linear function of the features")
 
     @classmethod
     def defaults(
         cls, kind: str, cells: int, sized: bool, seconds: float | None = None
     ) -> dict[str, Any]:
-        if sized:
-            return {}
-        return {"log2_table_size": 17, "base_resolution": 16, "growth": 64 ** (1 / 7)}
+        return {} if sized else {"log2_table_size": grid_for(seconds)}
+
+    @classmethod
+    def for_signal(
+        cls,
+        channels: int,
+        shape: tuple[int, ...],
+        *,
+        max_parameters: int | None = None,
+        **options: Any,
+    ) -> "RbfRadianceConfig":
+        # The grid is that of `hashgrid`.
+        usual: dict[str, Any] = {"features_per_level": 4, "base_resolution": 16, "affine": True}
+        levels, base = options.get("num_levels", 8), options.get("base_resolution", 16)
+        if "num_levels" in options or max_parameters is None:
+            usual |= {"growth": growth_to(finest_of(shape), base, levels)}
+        filled = {**usual, **options}
+        return super().for_signal(channels, shape, max_parameters=max_parameters, **filled)
 
 
 @dataclass(frozen=True)

@@ -49,12 +49,7 @@ class RadianceConfig(MarchedConfig):
     def defaults(
         cls, kind: str, cells: int, sized: bool, seconds: float | None = None
     ) -> dict[str, Any]:
-        """Tables grow with the time there is: small ones stay in the cache and are learned sooner,
-        large ones hold more."""
-        if sized:
-            return {}
-        doublings = math.log2((seconds or 60.0) / 60.0)
-        return {"log2_table_size": min(max(round(17 + 0.6 * doublings), 14), 20)}
+        return {} if sized else {"log2_table_size": grid_for(seconds)}
 
     @classmethod
     def for_signal(
@@ -65,10 +60,8 @@ class RadianceConfig(MarchedConfig):
         max_parameters: int | None = None,
         **options: Any,
     ) -> "RadianceConfig":
-        finest = min(max(2 ** round(math.log2(2.56 * max(shape[:3]))), 64), 8192)
         levels, base = options.get("num_levels", 8), options.get("base_resolution", _BASE)
-        growth = (finest / base) ** (1 / max(levels - 1, 1))
-        filled = {"growth": min(max(growth, 1.0), 4.0), **options}
+        filled = {"growth": growth_to(finest_of(shape), base, levels), **options}
         dim = len(shape)
         if dim == 4:
             filled.setdefault("time_cells", max(round(_CELLS_PER_FRAME * shape[3]), 2))
@@ -113,6 +106,23 @@ class RadianceConfig(MarchedConfig):
     @property
     def multiply_adds(self) -> int:
         return 2**self.dim * self.features + self._layers
+
+
+def grid_for(seconds: float | None) -> int:
+    """log2 of the rows of a level. Tables grow with the time there is: small ones stay in the cache
+    and are learned sooner, large ones hold more."""
+    doublings = math.log2((seconds or 60.0) / 60.0)
+    return min(max(round(17 + 0.6 * doublings), 14), 20)
+
+
+def finest_of(shape: tuple[int, ...]) -> int:
+    """Cells of the finest grid in space, for images whose longest side is that of the shape."""
+    return min(max(2 ** round(math.log2(2.56 * max(shape[:3]))), 64), 8192)
+
+
+def growth_to(finest: int, base: int, levels: int) -> float:
+    """From one level to the next, from `base` cells to the finest."""
+    return min(max((finest / base) ** (1 / max(levels - 1, 1)), 1.0), 4.0)
 
 
 def _weights(inputs: int, width: int, depth: int, outputs: int) -> int:

@@ -13,6 +13,7 @@ from fields.configs.composed import (
     TriPlaneRadianceConfig,
 )
 from fields.models.radiance import Radiance
+from fields.models.rbf import Rbf
 from fields.ops.radiance import LARGEST_LOG_DENSITY
 from fields.points import as_matrix
 
@@ -48,6 +49,39 @@ class RbfRadiance(ComposedRadiance):
     """See RbfRadianceConfig."""
 
     kind = RbfRadianceConfig
+    inner: Rbf
+
+    @property
+    def spec(self) -> ops.RbfRadianceSpec | None:
+        """As the kernels take it; None where values are no single op."""
+        if not self.inner.is_fused:
+            return None
+        return ops.RbfRadianceSpec(self.inner.grid, self.inner.rbf, self.config.degree)
+
+    def trace(
+        self,
+        origins: Tensor,
+        directions: Tensor,
+        times: Tensor | None = None,
+        *,
+        width: int | None = None,
+        cancel: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See Radiance.trace; on the CPU it is one op, of Gaussians on a grid."""
+        if origins.device.type == "cpu" and self.spec is not None:
+            return ops.rbf_radiance_render(
+                origins,
+                directions,
+                self.occupancy.bits,
+                self.march,
+                self.inner.table,
+                self.inner.params,
+                self.spec,
+                times=self.scaled(times),
+                width=width,
+                cancel=cancel,
+            )
+        return super().trace(origins, directions, times, width=width, cancel=cancel)
 
 
 class TriPlaneRadiance(ComposedRadiance):

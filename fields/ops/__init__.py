@@ -23,6 +23,7 @@ from fields.ops.plane_fields import (
 )
 from fields.ops.radiance import RadianceSpec, radiance_render, radiance_step
 from fields.ops.rbf import RbfSpec, grid_rbf, grid_rbf_step, rbf, rbf_with_grad
+from fields.ops.rbf_radiance import RbfRadianceSpec, rbf_radiance_render, rbf_radiance_step
 from fields.ops.sample_rays import sample_rays
 from fields.ops.specs import ACTIVATIONS, PRECISIONS, GridSpec, MlpSpec
 from fields.ops.spherical_harmonics import spherical_harmonics
@@ -58,6 +59,7 @@ __all__ = [
     "PlaneFieldSpec",
     "PlaneSpec",
     "RadianceSpec",
+    "RbfRadianceSpec",
     "RbfSpec",
     "TraceSpec",
     "adam_step",
@@ -86,6 +88,8 @@ __all__ = [
     "radiance_render",
     "radiance_step",
     "rbf",
+    "rbf_radiance_render",
+    "rbf_radiance_step",
     "rbf_with_grad",
     "sample_pixels",
     "sample_rays",

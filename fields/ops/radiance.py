@@ -8,22 +8,25 @@ import torch
 from torch import Tensor
 
 from fields import extension
-from fields.ops.checks import alike, cancel_flag, check, float32_state, in_range, one_of, shape
+from fields.ops.checks import alike, in_range, one_of, shape
 from fields.ops.hash_grid import check_grid
-from fields.ops.march import MarchSpec, check_rays
+from fields.ops.march import MarchSpec
+from fields.ops.marched import (
+    RayTargets,
+    State,
+    check_numbers,
+    check_picture,
+    check_states,
+    check_targets,
+)
 from fields.ops.specs import PRECISIONS, GridSpec, MlpSpec
-from fields.ops.training import LOSSES, check_workspace
+from fields.ops.training import LOSSES
 
 extension.load()
 _ops = torch.ops.fields
 
 FEATURES = 16  # outputs of the density MLP; the first is the log of the density
 LARGEST_LOG_DENSITY = 15.0
-# Of a step: rays to samples; features and densities of those; the ones that have weight are kept;
-# their colours, the loss and all gradients but those of the table; these, and Adam on it.
-STAGES = ("walk", "encode", "density", "keep", "colour", "table")
-
-State = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -155,26 +158,11 @@ def radiance_step(
 
     Not differentiable. CPU alone; the same bits for any number of threads.
     """
-    check_rays(origins, directions, bits, march)
-    rays = origins.shape[0]
-    for name, tensor in (("colours", colours), ("backgrounds", backgrounds)):
-        shape(name, tensor, (rays, 3))
-        alike(name, tensor, "origins", origins)
-    if times is not None:
-        shape("times", times, (rays,))
-        alike("times", times, "origins", origins)
+    rays = RayTargets(origins, directions, colours, backgrounds, times)
+    check_targets(rays, bits, march)
     check_radiance(table[0], density[0], colour[0], times, spec)
-    for name, state in (("table", table), ("density", density), ("colour", colour)):
-        for suffix, tensor in zip(("", "_m", "_v"), state, strict=True):
-            float32_state(name + suffix, tensor, state[0])
-    alike("origins", origins, "table", table[0])
-    check_workspace(workspace, table[0], 3 if times is None else 4, spec.grid)
-    in_range("step", step, 1, 2**53)
-    in_range("samples", samples, 1, 2**40)
-    one_of("loss", loss, LOSSES)
-    if stages is not None:
-        shape("stages", stages, (len(STAGES),))
-        check(stages.dtype == torch.int64, f"stages must be int64, got {stages.dtype}")
+    check_states(rays, workspace, spec.grid, table=table, density=density, colour=colour)
+    check_numbers(step, samples, loss, stages)
     return _ops.radiance_step(
         origins.contiguous(),
         directions.contiguous(),
@@ -243,17 +231,9 @@ def radiance_render(
 
     Not differentiable. CPU alone.
     """
-    check_rays(origins, directions, bits, march)
-    rays = origins.shape[0]
-    if times is not None:
-        shape("times", times, (rays,))
-        alike("times", times, "origins", origins)
+    check_picture(origins, directions, bits, march, times, width, cancel)
     check_radiance(table, density, colour, times, spec)
     alike("origins", origins, "table", table)
-    if width is not None:
-        in_range("width", width, 1, 2**31)
-        check(rays % width == 0, f"{rays} rays do not make rows of {width}")
-    cancel_flag(cancel)
     return _ops.radiance_render(
         origins.contiguous(),
         directions.contiguous(),

@@ -1,0 +1,81 @@
+"""What ops that march rays through a radiance field have in common: checks of what they take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fields.ops.checks import alike, cancel_flag, check, float32_state, in_range, one_of, shape
+from fields.ops.march import MarchSpec, check_rays
+from fields.ops.specs import GridSpec
+from fields.ops.training import LOSSES, check_workspace
+
+# Of a step: rays to samples; features and densities of those; the ones that have weight are kept;
+# their colours, the loss and all gradients but those of the table; these, and Adam on it.
+STAGES = ("walk", "encode", "density", "keep", "colour", "table")
+
+State = tuple[Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class RayTargets:
+    """Rays of a step and what is seen along them, [R, 3] each; times [R] or None."""
+
+    origins: Tensor
+    directions: Tensor
+    colours: Tensor
+    backgrounds: Tensor
+    times: Tensor | None
+
+
+def check_targets(rays: RayTargets, bits: Tensor, march: MarchSpec) -> None:
+    check_rays(rays.origins, rays.directions, bits, march)
+    for name in ("colours", "backgrounds"):
+        shape(name, getattr(rays, name), (rays.origins.shape[0], 3))
+        alike(name, getattr(rays, name), "origins", rays.origins)
+    _check_times(rays.times, rays.origins)
+
+
+def check_states(rays: RayTargets, workspace: Tensor, grid: GridSpec, **states: State) -> None:
+    """Values and moments; `table` is among them."""
+    for name, state in states.items():
+        for suffix, tensor in zip(("", "_m", "_v"), state, strict=True):
+            float32_state(name + suffix, tensor, state[0])
+    table = states["table"][0]
+    alike("origins", rays.origins, "table", table)
+    check_workspace(workspace, table, 3 if rays.times is None else 4, grid)
+
+
+def check_numbers(step: int, samples: int, loss: str, stages: Tensor | None) -> None:
+    in_range("step", step, 1, 2**53)
+    in_range("samples", samples, 1, 2**40)
+    one_of("loss", loss, LOSSES)
+    if stages is not None:
+        shape("stages", stages, (len(STAGES),))
+        check(stages.dtype == torch.int64, f"stages must be int64, got {stages.dtype}")
+
+
+def check_picture(
+    origins: Tensor,
+    directions: Tensor,
+    bits: Tensor,
+    march: MarchSpec,
+    times: Tensor | None,
+    width: int | None,
+    cancel: Tensor | None,
+) -> None:
+    check_rays(origins, directions, bits, march)
+    _check_times(times, origins)
+    if width is not None:
+        in_range("width", width, 1, 2**31)
+        rays = origins.shape[0]
+        check(rays % width == 0, f"{rays} rays do not make rows of {width}")
+    cancel_flag(cancel)
+
+
+def _check_times(times: Tensor | None, origins: Tensor) -> None:
+    if times is not None:
+        shape("times", times, (origins.shape[0],))
+        alike("times", times, "origins", origins)
