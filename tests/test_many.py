@@ -166,7 +166,7 @@ def test_unsigned_distances_and_occupancies_are_stored_and_scored(tmp_path, stor
     monkeypatch.undo()  # all of the points
     options = {"channels": 8, "steps": 400, "pool": 30_000, "stores": stores}
     found = fields.fit_many(source, tmp_path / "set", threads=1, **options)
-    assert min(entry["f_score"] for entry in found.index) > 0.7
+    assert min(entry["f_score"] for entry in found.index) > (0.8 if stores == "udf" else 0.5)
     if stores == "udf":
         assert found.metrics["iou"] is None
         assert abs(found.field(1).sdf(np.array([[0.5, 0.5, 2.0]]))[0]) < 0.02
