@@ -103,6 +103,7 @@ def carry_out(
             begin = time.perf_counter()
             _fit_rest(listing, options, folder, processes, caught, progress)
             seconds = time.perf_counter() - begin
+            folder.finish()
             result = load_many(out)
             if not len(result):
                 first = result.failures[0]["error"]

@@ -119,8 +119,11 @@ class SetFolder:
             self._write_shard(number, [checkpoint.read(path) for path in paths])
             for path in paths:
                 path.unlink()
-        if not self._parts():
-            shutil.rmtree(self.path / PARTS, ignore_errors=True)
+
+    def finish(self) -> None:
+        """Once nobody writes any more: the folder of parts goes, where none is left."""
+        with contextlib.suppress(OSError):
+            (self.path / PARTS).rmdir()
 
     def remove(self) -> None:
         """Take it away, where nothing came of it."""
