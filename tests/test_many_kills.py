@@ -184,19 +184,19 @@ def test_a_second_fit_into_one_set_is_refused(source, tmp_path):
 
 def test_parts_of_the_next_shard_find_their_folder_when_one_is_whole(source, whole, tmp_path):
     """A process may be about to write while the one before its shard empties the folder."""
-    keep = making.write_part
+    write = shards.checkpoint.write
 
-    def late(path, group, items):
-        if items[0] == SIZES["SHARD"]:  # the first of the second shard: waits for the first shard
-            deadline = time.monotonic() + 30
-            while not (path.parent.parent / "index.jsonl").exists():
+    def late(path, *content):
+        if path == tmp_path / "set" / "parts" / f"{SIZES['SHARD']:07d}.safetensors":
+            deadline = time.monotonic() + 30  # until the first shard is whole
+            while not (tmp_path / "set" / "index.jsonl").exists():
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
             time.sleep(0.2)
-        keep(path, group, items)
+        return write(path, *content)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(making, "write_part", late)
+        patch.setattr(shards.checkpoint, "write", late)
         fields.fit_many(source, tmp_path / "set", threads=2, **OPTIONS)
     assert files_of(tmp_path / "set") == whole[0]
     assert not (tmp_path / "set" / "parts").exists()
