@@ -37,6 +37,10 @@ class ComposedConfig(MarchedConfig):
         own = {name: getattr(self, name) for name in names}
         return self.base(self.outputs, self.dim, self.seed, **own)
 
+    @property
+    def of_points(self) -> Config:
+        return self.inner
+
     def __post_init__(self):
         super().__post_init__()
         _ = self.inner  # checked when made
