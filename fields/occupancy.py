@@ -75,6 +75,10 @@ class Occupancy(nn.Module):
             self.density, cells, values.float(), decay=decay, threshold=self.threshold
         )
 
+    def cells(self) -> Tensor:
+        """Which cells may have density, bool [cascades, n, n, n] in the order z, y, x."""
+        return torch.stack([cells(words, self.resolution) for words in self.bits])
+
     def hide(self, hidden: Tensor) -> None:
         """Cells that no camera sees, bool [cascades, n, n, n]: empty from now on."""
         check(
@@ -118,3 +122,12 @@ class Occupancy(nn.Module):
         local = (torch.stack([x, y, z], 1) + place) / n
         side = torch.exp2((cascade + 1 - self.cascades).float())
         return (local - 0.5) * side[:, None] + 0.5
+
+
+def cells(words: Tensor, resolution: int) -> Tensor:
+    """Which cells of a cascade may have density, bool [n, n, n] in the order z, y, x; of its words
+    as csrc/maths/occupancy.h has them."""
+    bricks = resolution // 4
+    bits = words[: bricks**3, None] >> torch.arange(64, device=words.device) & 1
+    bits = bits.view(bricks, bricks, bricks, 4, 4, 4)  # z, y, x of the brick, then within it
+    return bits.permute(0, 3, 1, 4, 2, 5).reshape([resolution] * 3).bool()

@@ -17,9 +17,10 @@ from fields import FieldsError, camera_paths, catalogue, ops
 from fields.camera_paths import Rig
 from fields.cameras import FRONTS, UPS, Camera, around, look_at
 from fields.cli import main
+from fields.occupancy import cells
 from fields.pictures import read_picture
 from fields.runs import SceneRun, scene_mesh, scene_pictures
-from fields.runs.density import cells, contracted
+from fields.runs.density import contracted
 from fields.scenes.depths import read_depth
 from fields.shapes.floaters import small_parts, without
 from fields.shapes.write import _to_z_up  # pyright: ignore[reportPrivateUsage]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from fields.models.radiance import Radiance
+from fields.occupancy import cells
 from fields.render import device_of
 
 LEAST = 1e-3  # density over the unit cube's length: what is empty has no less
@@ -72,12 +73,3 @@ def contracted(points: Tensor) -> Tensor:
     y = 2 * points - 1
     r = y.abs().amax(1, keepdim=True).clamp(min=1)
     return 0.5 + y * (2 - 1 / r) / r / 4
-
-
-def cells(words: Tensor, resolution: int) -> Tensor:
-    """Which cells of a cascade may have density, bool [n, n, n] in the order z, y, x; of its words
-    as csrc/maths/occupancy.h has them."""
-    bricks = resolution // 4
-    bits = words[: bricks**3, None] >> torch.arange(64, device=words.device) & 1
-    bits = bits.view(bricks, bricks, bricks, 4, 4, 4)  # z, y, x of the brick, then within it
-    return bits.permute(0, 3, 1, 4, 2, 5).reshape([resolution] * 3).bool()

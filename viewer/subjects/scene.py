@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from fields import ops
 from fields.cameras import Camera
 from fields.errors import FieldsError
+from fields.occupancy import cells
 from fields.render import device_of
 from fields.runs import SceneRun
-from fields.runs.density import cells, contracted
+from fields.runs.density import contracted
 from fields.runs.scene_pictures import as_bytes, depth_picture, error_picture, picture_of
 from fields.scenes import load_images
 from fields.signals.scene import over
