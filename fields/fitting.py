@@ -228,7 +228,7 @@ def _new(request: Request, thing: Thing, where: torch.device) -> _Beginning:
         found = None
         if request.search:
             assert config is not None
-            found = search(signal.samples_for_fresh, config, request.search)
+            found = search(signal.samples_for_fresh, config.of_points, request.search)
             config = dataclasses.replace(config, **{found.setting: found.chosen})
         field = request.module
         if field is None:

@@ -75,6 +75,10 @@ class Occupancy(nn.Module):
             self.density, cells, values.float(), decay=decay, threshold=self.threshold
         )
 
+    def cells(self) -> Tensor:
+        """Which cells may have density, bool [cascades, n, n, n] in the order z, y, x."""
+        return torch.stack([cells(words, self.resolution) for words in self.bits])
+
     def hide(self, hidden: Tensor) -> None:
         """Cells that no camera sees, bool [cascades, n, n, n]: empty from now on."""
         check(

@@ -181,7 +181,7 @@ class Request:
             return None
         if self.fresh is not None:
             return self.fresh if isinstance(self.fresh, Fresh) else Fresh()
-        if self._is_module or isinstance(self.model, Config) or self.kind == "scene":
+        if self._is_module or isinstance(self.model, Config):
             return None
         config = self._example
         tunable = config.is_tunable and config.frequency not in self.options
@@ -204,8 +204,6 @@ class Request:
             raise FieldsError(
                 "--resume goes on with the frequency of the run; leave FreSh's flags away"
             )
-        if self.kind == "scene":
-            raise FieldsError("FreSh compares spectra of samples on a grid; a scene has none")
         if self._is_module:
             raise FieldsError("FreSh chooses a frequency for a model named, not for your own")
         config = self._example

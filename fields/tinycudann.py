@@ -79,29 +79,17 @@ def from_tinycudann(
     Raises FieldsError, a ValueError, which names what is supported.
     """
     settings = {
-        **_settings("encoding", config.get("encoding"), _GRIDS, _ENCODING),
-        **_settings("network", config.get("network"), _NETWORKS, _NETWORK),
+        **grid_settings(config.get("encoding")),
+        **network_settings("network", config.get("network")),
     }
     _check_dims(n_input_dims)
     field = HashGrid(n_output_dims, n_input_dims, **settings)
-    padded = _padded_shapes(field)
-    network = sum(out * into for out, into in padded)
-    expected = network + field.table.numel()
-    if params.numel() != expected:
-        raise FieldsError(
-            f"params must hold {expected:,} numbers, {network:,} of the network and"
-            f" {field.table.numel():,} of the grid, got {params.numel():,}"
-        )
     flat = params.detach().reshape(-1).float()
+    weights, rest = unpack_layers(flat, _shapes(field), field.table.numel(), "params")
     field.to(flat.device)
-    blocks = torch.split(flat[:network], [out * into for out, into in padded])
-    weights = [
-        block.view(shape)[:out, :into].reshape(-1)
-        for block, shape, (out, into) in zip(blocks, padded, _shapes(field), strict=True)
-    ]
     with torch.no_grad():
-        field.params.copy_(torch.cat(weights))
-        field.table.copy_(flat[network:].view_as(field.table))
+        field.params.copy_(weights)
+        field.table.copy_(rest.view_as(field.table))
     return field
 
 
@@ -129,14 +117,55 @@ def to_tinycudann(field: HashGrid) -> tuple[dict[str, Any], Tensor]:
             **_their_settings(settings, _NETWORK),
         },
     }
-    shapes = _shapes(field)
-    blocks = torch.split(field.params.detach().float(), [out * into for out, into in shapes])
+    weights = pack_layers(field.params.detach().float(), _shapes(field))
+    return config, torch.cat([weights, field.table.detach().float().reshape(-1)])
+
+
+def grid_settings(given: Any) -> dict[str, Any]:
+    """The section `encoding` of a configuration, as settings of a grid here."""
+    return _settings("encoding", given, _GRIDS, _ENCODING)
+
+
+def network_settings(section: str, given: Any) -> dict[str, Any]:
+    """A section that holds a network: activations, width and depth."""
+    return _settings(section, given, _NETWORKS, _NETWORK)
+
+
+Shapes = list[tuple[int, int]]
+
+
+def unpack_layers(flat: Tensor, shapes: Shapes, more: int, name: str) -> tuple[Tensor, Tensor]:
+    """Weights without padding, one vector, and the `more` numbers behind them.
+
+    Args:
+        flat: parameters of theirs, float32.
+        shapes: [out, in] of each matrix.
+        name: of the vector, for the message of FieldsError where it has another length.
+    """
+    padded = _padded_shapes(shapes)
+    network = sum(out * into for out, into in padded)
+    if flat.numel() != network + more:
+        raise FieldsError(
+            f"{name} must hold {network + more:,} numbers, {network:,} of the network and"
+            f" {more:,} of the grid, got {flat.numel():,}"
+        )
+    blocks = torch.split(flat[:network], [out * into for out, into in padded])
+    weights = [
+        block.view(shape)[:out, :into].reshape(-1)
+        for block, shape, (out, into) in zip(blocks, padded, shapes, strict=True)
+    ]
+    return torch.cat(weights), flat[network:]
+
+
+def pack_layers(flat: Tensor, shapes: Shapes) -> Tensor:
+    """The inverse: weights with zeros for padding."""
+    blocks = torch.split(flat, [out * into for out, into in shapes])
     parts = []
-    for block, padded, (out, into) in zip(blocks, _padded_shapes(field), shapes, strict=True):
+    for block, padded, (out, into) in zip(blocks, _padded_shapes(shapes), shapes, strict=True):
         weight = block.new_zeros(padded)
         weight[:out, :into] = block.view(out, into)
         parts.append(weight.reshape(-1))
-    return config, torch.cat([*parts, field.table.detach().float().reshape(-1)])
+    return torch.cat(parts)
 
 
 def _settings(
@@ -193,17 +222,17 @@ def _check_dims(dim: int) -> None:
         raise FieldsError(f"tiny-cuda-nn's grids have 2, 3 or 4 dimensions, got {dim}")
 
 
-def _shapes(field: HashGrid) -> list[tuple[int, int]]:
+def _shapes(field: HashGrid) -> Shapes:
     """[out, in] of each weight matrix."""
     return field.mlp.layer_shapes(field.config.num_levels * field.config.features_per_level)
 
 
-def _padded_shapes(field: HashGrid) -> list[tuple[int, int]]:
+def _padded_shapes(shapes: Shapes) -> Shapes:
     """The same in tiny-cuda-nn."""
-    shapes = _shapes(field)
-    shapes[0] = (shapes[0][0], _padded(shapes[0][1]))
-    shapes[-1] = (_padded(shapes[-1][0]), shapes[-1][1])
-    return shapes
+    result = list(shapes)
+    result[0] = (result[0][0], _padded(result[0][1]))
+    result[-1] = (_padded(result[-1][0]), result[-1][1])
+    return result
 
 
 def _padded(size: int) -> int:

@@ -21,6 +21,7 @@ from fields import FieldsError
 from fields.catalogue import SCENE_MODELS, build
 from fields.cli import main
 from fields.configs import SceneOptions
+from fields.fresh.options import Fresh
 from fields.lens import Perspective
 from fields.pictures import write_picture
 from fields.plan import Stop
@@ -236,3 +237,26 @@ def test_the_command_says_views_model_background_and_score(scene, tmp_path, caps
     assert "background: random colours in training, white in pictures and scores" in captured.err
     assert "dB, SSIM" in captured.out and "M samples/s" in captured.out
     assert (tmp_path / "runs" / "demo-hashgrid" / "field.safetensors").is_file()
+
+
+def test_fresh_chooses_the_frequency_of_a_network_by_the_training_views(scene, tmp_path):
+    small = {"width": 16, "depth": 2, "frequencies": 16, "occupancy": 32, "march_steps": 64}
+    fit = partial(fields.fit, scene, "fourier", steps=4, batch=1024, **small)
+    chosen = fit(out=tmp_path / "a")
+    found = chosen.metrics["fresh"]
+    assert found["setting"] == "sigma" and found["reason"] is None
+    best = min(zip(found["distances"], found["candidates"], strict=True))[1]
+    assert chosen.config["config"]["sigma"] == found["chosen"] == best < 10
+    few = fit(out=tmp_path / "b", fresh=Fresh(candidates=(12.0, 18.0)))
+    assert few.config["config"]["sigma"] == 12.0
+    for n, without in enumerate(({"fresh": False}, {"sigma": 6.0})):
+        run = fit(out=tmp_path / f"c{n}", **without)
+        assert run.config["config"]["sigma"] == 6.0 and not run.metrics.get("fresh")
+
+
+def test_the_views_that_fresh_compares_are_seen_over_black(scene):
+    signal = SceneSignal(read_scene(scene), SceneOptions(), torch.device("cpu"))
+    samples = signal.samples_for_fresh
+    assert samples.shape == (40, 40, 3 * 10)
+    first = signal.views.pixels[0].float() / 255
+    assert torch.allclose(samples[..., :3], first[..., :3] * first[..., 3:])

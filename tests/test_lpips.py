@@ -1,4 +1,4 @@
-"""LPIPS against its published definition, with weights that are made up; only its layers' are real."""
+"""LPIPS against its published definition, with weights that are made up."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def published(a, b, features, ends, layers):
     shift, scale = np.array([-0.030, -0.088, -0.188]), np.array([0.458, 0.448, 0.450])
     found = []
     for picture in (a, b):
-        x = torch.from_numpy(((2 * picture.astype(np.float64) - 1 - shift) / scale))
+        x = torch.from_numpy((2 * picture.astype(np.float64) - 1 - shift) / scale)
         x = x.permute(2, 0, 1)[None]
         own = []
         for i, layer in enumerate(features):

@@ -153,3 +153,23 @@ def test_more_time_gets_larger_tables():
     sizes = [kind.defaults("scene", 400, False, s)["log2_table_size"] for s in (20, 60, 180, 900)]
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
     assert kind.defaults("scene", 400, True, 60) == {}
+
+
+@pytest.mark.parametrize("size", [60_000, 230_000, 470_000, 930_000])
+def test_a_hash_grid_fills_the_size_it_is_given(size):
+    config = catalogue.SCENE_MODELS["hashgrid"].config.for_signal(
+        3, (400, 400, 400), max_parameters=size
+    )
+    assert 0.85 * size < config.parameters + 2 * config.bits <= size
+
+
+def test_a_modulated_network_of_any_size_can_be_trained():
+    """Grids take what a wider network would take far longer for."""
+    kind = catalogue.SCENE_MODELS["cam"].config
+    small, large = (
+        kind.for_signal(3, (400, 400, 400), max_parameters=size) for size in (200_000, 900_000)
+    )
+    assert small.width == large.width == 64 and large.grid_size > small.grid_size
+    assert small.multiply_adds == large.multiply_adds
+    assert 0.85 * 900_000 < large.stored + large.bits <= 900_000
+    assert kind.for_signal(3, (400, 400, 400), max_parameters=900_000, grid_size=8).width > 64

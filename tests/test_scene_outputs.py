@@ -303,6 +303,32 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(run, command, tmp_path
     assert sorted(run.path.iterdir()) == before and not list(tmp_path.iterdir())
 
 
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("endless")
+    scene = make(folder / "out", views=24, size=32, outdoors=True)
+    return fields.fit(scene, out=folder / "run", steps=160, **SMALL | {"batch": 2048})
+
+
+def test_of_a_scene_without_an_end_all_is_seen_and_the_box_is_meshed(endless):
+    run = endless
+    scene = run.source()
+    assert scene.unbounded and run.field.march.contract
+    frame, (colours, opacity, distance), _, _ = next(run.views(scene))
+    assert opacity.mean() > 0.9
+    known = read_depth(frame, scene.downscale)
+    depths = run.values(frame.camera, (colours, opacity, distance), "depth")
+    near = (known > 0) & (known < 6)
+    assert np.median(np.abs(depths - known)[near]) < 0.6  # of some 5
+    vertices, faces, normals = run.mesh(32)
+    assert len(faces) > 100 and np.isfinite(normals).all()
+    assert (vertices >= run.box[0] - 1e-6).all() and (vertices <= run.box[1] + 1e-6).all()
+    points, shades = scene_mesh.points(run, 2000)
+    assert len(points) == len(shades) == 2000
+    on_ground = np.abs(points[:, 2] + 0.7) < 0.5
+    assert on_ground.mean() > 0.4  # the plinth and the flags around it
+
+
 def rig(one_way):
     """Of cameras around the origin, or of some that look along +y."""
     rng = np.random.default_rng(0)

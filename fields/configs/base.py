@@ -118,6 +118,12 @@ class Config(Checked):
     seed: int = setting(0, help="of the initial weights", low=0, high=2**31 - 1, flag=False)
 
     @property
+    def of_points(self) -> "Config":
+        """The model from points to values, whose spectrum FreSh looks at: this one, or of a
+        radiance field the one within."""
+        return self
+
+    @property
     def is_tunable(self) -> bool:
         """Whether `frequency` matters, with these settings."""
         return self.frequency is not None

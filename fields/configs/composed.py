@@ -13,6 +13,8 @@ from fields.configs.triplane import TriPlaneConfig
 
 C = TypeVar("C", bound="ComposedConfig")
 _OWN = {"channels", "dim", "seed"}
+_CAM_WIDTH = 64
+_LEAST_KNOTS, _MOST_KNOTS = 8, 128  # of an axis of a grid, among which a size is found
 _TIME = "3"  # the number of that coordinate
 
 
@@ -36,6 +38,10 @@ class ComposedConfig(MarchedConfig):
         names = {item.name for item in settings(self.base)} - _OWN
         own = {name: getattr(self, name) for name in names}
         return self.base(self.outputs, self.dim, self.seed, **own)
+
+    @property
+    def of_points(self) -> Config:
+        return self.inner
 
     def __post_init__(self):
         super().__post_init__()
@@ -168,7 +174,7 @@ class CamRadianceConfig(ComposedConfig, CamConfig):
         # A sample costs all of the network, so it is small and asked at fewer places than a grid.
         # Chair at 100 x 100, 30 s: 29.8 dB; with half the frequencies and a layer less 28.6.
         usual = {"sigma": 6.0, "frequencies": 64, "occupancy": 32, "march_steps": 256}
-        return usual | ({} if sized else {"width": 64})
+        return usual | ({} if sized else {"width": _CAM_WIDTH})
 
     @classmethod
     def for_signal(
@@ -183,4 +189,16 @@ class CamRadianceConfig(ComposedConfig, CamConfig):
         if len(shape) == 4 and options.get("over", _TIME) == _TIME:
             usual |= {"over": _TIME, "grid_size": 16}
         filled = {**usual, **options}
+        given = not {"width", "grid_size"}.isdisjoint(options)
+        if max_parameters is None or given or len(shape) == 4:
+            return super().for_signal(channels, shape, max_parameters=max_parameters, **filled)
+        # A sample costs all of a network, and two knots an axis of a grid however fine it is: so a
+        # network is no wider than without a size, and grids take the rest.
+        for size in range(_MOST_KNOTS, _LEAST_KNOTS - 1, -1):
+            config = super().for_signal(
+                channels, shape, **{**filled, "width": _CAM_WIDTH, "grid_size": size}
+            )
+            if config.stored + config.bits <= max_parameters:
+                return config
+        filled.pop("grid_size", None)
         return super().for_signal(channels, shape, max_parameters=max_parameters, **filled)

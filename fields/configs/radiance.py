@@ -12,6 +12,7 @@ from fields.errors import SettingError
 _BASE = 16
 # Views are few along time and each shows all of space: a grid as fine there learns them by heart.
 _CELLS_PER_FRAME = 0.5
+_LEVELS, _SOME_LEVELS = 8, range(6, 13)  # usual, and among which a size is found
 _TABLES = range(8, 25)  # log2 of the rows of a level, among which a size is found
 
 
@@ -19,7 +20,7 @@ _TABLES = range(8, 25)  # log2 of the rows of a level, among which a size is fou
 class RadianceConfig(MarchedConfig):
     """A hash grid, an MLP to density, and an MLP from that and the direction to colour."""
 
-    num_levels: int = setting(8, help="grids, coarse to fine", low=1, high=32)
+    num_levels: int = setting(_LEVELS, help="grids, coarse to fine", low=1, high=32)
     features_per_level: int = setting(4, help="features at a vertex", choices=(1, 2, 4, 8))
     log2_table_size: int = setting(17, help="log2 of the largest rows of a level", low=3, high=24)
     base_resolution: int = setting(16, help="cells of the coarsest grid", low=1, high=4096)
@@ -60,22 +61,31 @@ class RadianceConfig(MarchedConfig):
         max_parameters: int | None = None,
         **options: Any,
     ) -> "RadianceConfig":
-        levels, base = options.get("num_levels", 8), options.get("base_resolution", _BASE)
-        filled = {"growth": growth_to(finest_of(shape), base, levels), **options}
-        dim = len(shape)
+        base, dim = options.get("base_resolution", _BASE), len(shape)
+
+        def of(levels: int, **more: Any) -> "RadianceConfig":
+            growth = growth_to(finest_of(shape), base, levels)
+            return cls(channels, dim, **{"num_levels": levels, "growth": growth, **more, **filled})
+
+        filled = dict(options)
         if dim == 4:
             filled.setdefault("time_cells", max(round(_CELLS_PER_FRAME * shape[3]), 2))
+        usual = filled.pop("num_levels", None)
         if max_parameters is None:
-            return cls(channels, dim, **filled)
-        tables = [options["log2_table_size"]] if "log2_table_size" in options else list(_TABLES)
-        filled.pop("log2_table_size", None)
-        configs = [cls(channels, dim, log2_table_size=size, **filled) for size in tables]
+            return of(usual or _LEVELS)
+        # Tables are powers of two: levels fill what is left.
+        tables = [filled["log2_table_size"]] if "log2_table_size" in filled else list(_TABLES)
+        configs = [
+            of(levels, log2_table_size=size)
+            for size in tables
+            for levels in ([usual] if usual else _SOME_LEVELS)
+        ]
         # A word of the occupancy takes the bytes of two parameters.
         sizes = [config.parameters + 2 * config.bits for config in configs]
         fitting = [c for c, size in zip(configs, sizes, strict=True) if size <= max_parameters]
         if not fitting:
             raise TooSmall(min(sizes))
-        return max(fitting, key=lambda config: config.parameters)
+        return max(fitting, key=lambda c: (c.parameters, -abs(c.num_levels - _LEVELS)))
 
     @property
     def _resolutions(self) -> list[int]:

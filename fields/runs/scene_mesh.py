@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Over the box's longest side: a 32nd of it takes 63 % of the light. On a scene of known geometry 16
 # and 32 were closest to it (a 200th of the side), of which 32 leaves fewer floaters.
 LEVEL = 32.0
-_SIDE = 400  # pixels of the views that points are taken from, and that tell what is seen
+_SIDE = 400  # pixels, at most, of the views that points are taken from, and that tell what is seen
 _SLACK = 1 / 64  # of the cube: how far behind what a ray meets a surface is still seen
 _VIEWS = 48
 Mesh = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -134,7 +134,7 @@ def unseen(
         left = np.flatnonzero(~seen)
         pixels, depths = camera.project(vertices[left])
         with np.errstate(invalid="ignore"):  # what a lens does not show is NaN
-            inside = (depths > 0) & (pixels >= 0).all(1) & (pixels < (_SIDE, _SIDE)).all(1)
+            inside = (depths > 0) & (pixels >= 0).all(1) & (pixels < first.shape[::-1]).all(1)
         left, (x, y) = left[inside], pixels[inside].astype(int).T
         away = np.linalg.norm(vertices[left] - camera.position, axis=1)
         seen[left[away <= first[y, x] + slack]] = True
@@ -144,5 +144,6 @@ def unseen(
 def _cameras(run: SceneRun) -> Iterator[Camera]:
     """Some that stand where those of the photos stood."""
     chosen = np.linspace(0, len(run.rig.positions) - 1, _VIEWS).round().astype(int)
+    side = min(_SIDE, max(run.size))
     for i in dict.fromkeys(chosen.tolist()):
-        yield run.rig.camera(i, (_SIDE, _SIDE))
+        yield run.rig.camera(i, (side, side))

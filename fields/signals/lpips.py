@@ -1,9 +1,9 @@
 """LPIPS, where its weights are already on the machine (Zhang et al. 2018); nothing is downloaded.
 
-    d(a, b) = sum over layers of mean over places of  w_l . (f_l(a) / |f_l(a)| - f_l(b) / |f_l(b)|)^2
+    d(a, b) = sum over layers of mean over places of  w . (f(a) / |f(a)| - f(b) / |f(b)|)^2
 
-f_l: features of VGG16 behind the last ReLU of each of its five blocks; |f_l|: over channels; w_l: one
-weight for each channel, version 0.1 of the authors.
+f: features of VGG16 behind the last ReLU of each of its five blocks; |f|: over channels; w: one
+weight for each channel of a layer, version 0.1 of the authors.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ WHITE, BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 SCORED = 5  # views, where a target is looked at
 SAMPLED = 1 << 14  # rays
 _NEAR = 0.05  # of the box around the cameras: what is nearer is fog
+_VIEWS = 10  # whose spectra FreSh compares
 _MARGIN = 0.1  # dB, as for pictures
 _SEED = 2**31 - 2
 
@@ -113,7 +114,14 @@ class SceneSignal:
 
     @property
     def samples_for_fresh(self) -> Tensor:
-        raise TypeError("a scene has rays, not samples")
+        """[H, W, C]: some training views over black, side by side as channels, as published (an
+        untrained field is asked on a plane, which is about what a view shows of it)."""
+        pixels = self.views.pixels
+        chosen = torch.linspace(0, len(pixels) - 1, min(_VIEWS, len(pixels))).round().long()
+        values = pixels[chosen.to(pixels.device)].float() / 255
+        if values.shape[3] == 4:
+            values = values[..., :3] * values[..., 3:]
+        return values.permute(1, 2, 0, 3).flatten(2)
 
     def estimate(self, loss: float, name: str) -> float | None:
         return -10 * math.log10(max(loss, 1e-12)) if name == "l2" else None
