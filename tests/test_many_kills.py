@@ -189,10 +189,13 @@ def test_parts_of_the_next_shard_find_their_folder_when_one_is_whole(source, who
     def late(path, *content):
         if path.parent.name == "parts" and int(path.stem) >= SIZES["SHARD"]:
             deadline = time.monotonic() + 30  # until the first shard is whole
-            while not (tmp_path / "set" / "index.jsonl").exists():
+            index = tmp_path / "set" / "index.jsonl"
+            while not index.exists() or any(
+                int(p.stem) < SIZES["SHARD"] for p in path.parent.glob("0*")
+            ):
                 assert time.monotonic() < deadline
-                time.sleep(0.01)
-            time.sleep(0.2)
+                time.sleep(0.001)
+            time.sleep(0.02)
         return write(path, *content)
 
     with pytest.MonkeyPatch.context() as patch:
