@@ -184,17 +184,22 @@ def test_a_second_fit_into_one_set_is_refused(source, tmp_path):
 
 def test_parts_of_the_next_shard_find_their_folder_when_one_is_whole(source, whole, tmp_path):
     """A process may be about to write while the one before its shard empties the folder."""
-    write = shards.checkpoint.write
+    write, index = shards.checkpoint.write, tmp_path / "set" / "index.jsonl"
+    ready, first_of_next = tmp_path / "ready", SIZES["SHARD"]
+
+    def until(is_so):
+        deadline = time.monotonic() + 30
+        while not is_so():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
 
     def late(path, *content):
-        if path.parent.name == "parts" and int(path.stem) >= SIZES["SHARD"]:
-            deadline = time.monotonic() + 30  # until the first shard is whole
-            index = tmp_path / "set" / "index.jsonl"
-            while not index.exists() or any(
-                int(p.stem) < SIZES["SHARD"] for p in path.parent.glob("0*")
-            ):
-                assert time.monotonic() < deadline
-                time.sleep(0.001)
+        number = int(path.stem) if path.parent.name == "parts" else -1
+        if number == first_of_next - SIZES["GROUP"]:  # the last of the first shard
+            until(ready.exists)
+        if number == first_of_next:
+            ready.touch()
+            until(lambda: index.exists() and not any(path.parent.glob("0*")))
             time.sleep(0.02)
         return write(path, *content)
 
