@@ -19,7 +19,7 @@ SIZE = (40, 40)
 class Ball(Radiance):
     """A ball whose colour changes in space, and with the direction."""
 
-    def __init__(self, radius=0.3, log_density=6.0, **settings):
+    def __init__(self, radius=0.2, log_density=6.0, **settings):
         super().__init__(MarchedConfig(occupancy=32, march_steps=256, **settings))
         self.radius, self.log_density = radius, log_density
         self.anchor = torch.nn.Parameter(torch.zeros(()))  # says where it is
@@ -41,7 +41,7 @@ class Ball(Radiance):
         return waves + 0.15 * directions + 0.15 * directions.roll(1, -1) ** 2
 
 
-def make_eyes(count=12, scale=4):
+def make_eyes(count=12, scale=2):
     """Pictures of `scale` times SIZE."""
     generator = np.random.default_rng(0)
     poses = []
@@ -78,7 +78,7 @@ def scores():
     degree."""
     field, eyes, new = Ball(), make_eyes(), make_eyes(14, scale=1)
     found = {}
-    for resolution, degree in ((64, 3), (128, 3), (256, 3), (128, 2), (128, 1)):
+    for resolution, degree in ((64, 3), (128, 3), (64, 2), (64, 1)):
         baked = bake(field, eyes, resolution=resolution, degree=degree)
         assert baked is not None and (baked.resolution, baked.degree) == (resolution, degree)
         found[resolution, degree] = min(
@@ -89,12 +89,11 @@ def scores():
 
 
 def test_a_bake_shows_what_the_field_shows(scores):
-    assert scores[256, 3] > 50 and scores[128, 3] > 48
+    assert scores[128, 3] > 48 and scores[64, 3] > 40
 
 
 def test_finer_bakes_and_more_harmonics_come_nearer_to_the_field(scores):
-    assert scores[64, 3] + 4 < scores[128, 3] < scores[256, 3]
-    assert scores[128, 1] + 6 < scores[128, 2] < scores[128, 3] - 6
+    assert scores[64, 1] + 5 < scores[64, 2] < scores[64, 3] - 2 < scores[128, 3] - 5
 
 
 def test_depths_are_those_of_the_field():
@@ -109,7 +108,7 @@ def test_depths_are_those_of_the_field():
 
 def test_what_no_camera_sees_takes_little():
     """Inside a solid ball nothing is kept but a shell."""
-    baked = bake(Ball(0.4, log_density=10.0), make_eyes(), resolution=128)
+    baked = bake(Ball(0.4, log_density=10.0), make_eyes(8), resolution=128)
     assert baked is not None
     ball = 4 / 3 * math.pi * (0.45 * 32) ** 3  # bricks that have density
     assert len(baked.vertices) < 0.8 * ball
@@ -127,7 +126,7 @@ def test_a_bake_in_parts_ends_with_its_bricks():
 
 def test_too_much_matter_is_baked_coarser_or_not_at_all(monkeypatch):
     field, eyes = Ball(), make_eyes(2)
-    monkeypatch.setattr(bricks, "MOST_BRICKS", 4000)
+    monkeypatch.setattr(bricks, "MOST_BRICKS", 1500)
     baked = bake(field, eyes, resolution=256)
     assert baked is not None and baked.resolution == 64
     monkeypatch.setattr(bricks, "MOST_BRICKS", 10)

@@ -175,6 +175,15 @@ FIELDS_HD void gather_byte_pair(const uint8_t* base, PackInt at, Pack& first, Pa
   second = to_real<Pack>((four >> 8) & byte);
 }
 
+// Asks the cache for base[at] where `wanted`.
+FIELDS_HD void fetch_bytes(const uint8_t* base, PackInt at, PackMask wanted) {
+  alignas(64) uint32_t places[kWidth];
+  store_int(places, at);
+  for (uint32_t left = bits(wanted); left; left &= left - 1) {
+    __builtin_prefetch(base + places[__builtin_ctz(left)]);
+  }
+}
+
 // A byte for each lane, as numbers.
 FIELDS_HD Pack load_bytes(const uint8_t* p) {
 #if defined(__AVX512F__)

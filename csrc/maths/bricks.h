@@ -101,67 +101,91 @@ FIELDS_HD void enter_at(const MarchRule& rule, V t, RayWalk<V>& walk) {
   walk.t = fma(walk.index, splat<V>(rule.step), walk.start);
 }
 
-// Walks to the end of the ray, or of what it lets pass, and shows each sample of weight, front to
-// back, to take(weight, place in its brick, t); of a pack some lanes have a weight of 0. Steps are
-// all alike. `transmittance` is 1 at first.
-template <class V, class Take>
-FIELDS_HD void march_bricks(const Bricks& bricks, const MarchRule& rule, const MarchLimits& limits,
-                            RayWalk<V>& walk, V& transmittance, const Take& take) {
+// Where a walk stands among the bricks.
+template <class V>
+struct BrickLook {
+  using Mask = decltype(splat<V>(0.0f) < splat<V>(0.0f));
+
+  Place<V> place;
+  InBrick<V> in;  // where has_brick
+  Mask has_page, has_brick;
+};
+
+template <class V>
+FIELDS_HD BrickLook<V> look(const Bricks& bricks, const MarchRule& rule, const RayWalk<V>& walk) {
   using I = IntOf<V>;
   const auto whole = [](uint32_t value) { return splat_int<I>(value); };
   const V zero = splat<V>(0.0f), one = splat<V>(1.0f);
   const float n = static_cast<float>(bricks.resolution());
   const uint32_t along = static_cast<uint32_t>(bricks.along);
-  Place<V> place;
-  place.side = splat<V>(1.0f / n);
-  place.low = zero;
-  place.dt = splat<V>(rule.step);
+  BrickLook<V> look;
+  look.place.side = splat<V>(1.0f / n);
+  look.place.low = zero;
+  look.place.dt = splat<V>(rule.step);
+  I(&cell)[3] = look.place.cell;
+  for (int d = 0; d < 3; ++d) {
+    const V x = fma(walk.t, walk.ray.direction[d], walk.ray.origin[d]);
+    const V scaled = min(max(x, zero), one) * splat<V>(n);
+    cell[d] = truncate(min(scaled, splat<V>(n - 1.0f)));
+    look.in.at[d] = scaled - to_real<V>(cell[d]);
+  }
+  const I block = ((cell[2] >> 4) * whole(along) + (cell[1] >> 4)) * whole(along) + (cell[0] >> 4);
+  const I page = gather_int(bricks.blocks, block);
+  look.has_page = page < whole(kNoBrick);
+  I brick = whole(kNoBrick);
+  if (any(look.has_page)) {
+    const auto part = [&](int d) { return (cell[d] >> 2) & whole(3); };
+    const I inner = (part(2) * whole(4) + part(1)) * whole(4) + part(0);
+    const I at = select(look.has_page, page * whole(kBlockBricks) + inner, whole(0));
+    brick = select(look.has_page, gather_int(bricks.pages, at), brick);
+  }
+  look.has_brick = brick < whole(kNoBrick);
+  const auto low = [&](int d) { return cell[d] & whole(3); };
+  const I number = (low(2) * whole(kBrickVertices) + low(1)) * whole(kBrickVertices) + low(0);
+  look.in.vertex = select(look.has_brick, brick * whole(kBrickBytes) + number, whole(0));
+  return look;
+}
+
+// To the next place, or from an empty brick or block to the first one behind it.
+template <class V>
+FIELDS_HD void go_on(const MarchRule& rule, const BrickLook<V>& look, RayWalk<V>& walk) {
+  RayWalk<V> beyond = walk;
+  next_place(rule, walk);
+  if (all(look.has_brick)) return;
+  const V cells = select(look.has_page, splat<V>(kBrickCells), splat<V>(kBlockCells));
+  leave(rule, look.place, cells, beyond);
+  walk.index = select(look.has_brick, walk.index, beyond.index);
+  walk.t = select(look.has_brick, walk.t, beyond.t);
+}
+
+// Walks to the end of the ray, or of what it lets pass, and shows each sample of weight, front to
+// back, to take(weight, place in its brick, t); of a pack some lanes have a weight of 0. Steps are
+// all alike. `transmittance` is 1 at first.
+//
+// A place is looked up while the one before it is still to be shaded, so that its densities are on
+// their way from memory meanwhile.
+template <class V, class Take>
+FIELDS_HD void march_bricks(const Bricks& bricks, const MarchRule& rule, const MarchLimits& limits,
+                            RayWalk<V>& walk, V& transmittance, const Take& take) {
+  const V zero = splat<V>(0.0f), one = splat<V>(1.0f);
+  BrickLook<V> next = look(bricks, rule, walk);
   while (any(walk.t < walk.far)) {
-    InBrick<V> in;
-    for (int d = 0; d < 3; ++d) {
-      const V x = fma(walk.t, walk.ray.direction[d], walk.ray.origin[d]);
-      const V scaled = min(max(x, zero), one) * splat<V>(n);
-      place.cell[d] = truncate(min(scaled, splat<V>(n - 1.0f)));
-      in.at[d] = scaled - to_real<V>(place.cell[d]);
-    }
-    const I(&cell)[3] = place.cell;
-    const I block =
-        ((cell[2] >> 4) * whole(along) + (cell[1] >> 4)) * whole(along) + (cell[0] >> 4);
-    const I page = gather_int(bricks.blocks, block);
-    const auto has_page = page < whole(kNoBrick);
-    I brick = whole(kNoBrick);
-    if (any(has_page)) {
-      const auto part = [&](int d) { return (cell[d] >> 2) & whole(3); };
-      const I inner = (part(2) * whole(4) + part(1)) * whole(4) + part(0);
-      const I found =
-          gather_int(bricks.pages, select(has_page, page * whole(kBlockBricks) + inner, whole(0)));
-      brick = select(has_page, found, brick);
-    }
-    const auto has_brick = brick < whole(kNoBrick);
-    const auto inside = has_brick & (walk.t < walk.far);
-    if (any(inside)) {
-      const auto low = [&](int d) { return cell[d] & whole(3); };
-      const I number = (low(2) * whole(kBrickVertices) + low(1)) * whole(kBrickVertices) + low(0);
-      in.vertex = select(has_brick, brick * whole(kBrickBytes) + number, whole(0));
-      const V pass = passed(density_of(brick_log_density(bricks, in)), place.dt);
-      V weight = select(inside, transmittance * (one - pass), zero);
-      weight = select(weight < splat<V>(limits.min_weight), zero, weight);
-      const auto counts = zero < weight;
-      if (any(counts)) {
-        take(weight, in, walk.t);
-        transmittance = select(counts, transmittance * pass, transmittance);
-        const auto is_used_up = transmittance < splat<V>(limits.min_transmittance);
-        walk.far = select(is_used_up, walk.t, walk.far);
-      }
-    }
-    RayWalk<V> beyond = walk;
-    next_place(rule, walk);
-    if (any(whole(kNoBrick - 1) < brick)) {
-      const V cells = select(has_page, splat<V>(kBrickCells), splat<V>(kBlockCells));
-      leave(rule, place, cells, beyond);
-      walk.index = select(has_brick, walk.index, beyond.index);
-      walk.t = select(has_brick, walk.t, beyond.t);
-    }
+    const BrickLook<V> now = next;
+    const V t = walk.t;
+    const auto inside = now.has_brick & (t < walk.far);
+    go_on(rule, now, walk);
+    next = look(bricks, rule, walk);
+    fetch_bytes(bricks.vertices, next.in.vertex, next.has_brick);
+    if (!any(inside)) continue;
+    const V pass = passed(density_of(brick_log_density(bricks, now.in)), now.place.dt);
+    V weight = select(inside, transmittance * (one - pass), zero);
+    weight = select(weight < splat<V>(limits.min_weight), zero, weight);
+    const auto counts = zero < weight;
+    if (!any(counts)) continue;
+    take(weight, now.in, t);
+    transmittance = select(counts, transmittance * pass, transmittance);
+    const auto is_used_up = transmittance < splat<V>(limits.min_transmittance);
+    walk.far = select(is_used_up, zero, walk.far);
   }
 }
 

@@ -74,6 +74,7 @@ FIELDS_HD V to_real(uint32_t a) {
 }
 
 FIELDS_HD bool any(bool condition) { return condition; }
+FIELDS_HD bool all(bool condition) { return condition; }
 
 // base[at]
 FIELDS_HD uint32_t gather_int(const int32_t* base, uint32_t at) {
@@ -84,6 +85,8 @@ FIELDS_HD void gather_byte_pair(const uint8_t* base, uint32_t at, float& first, 
   first = base[at];
   second = base[at + 1];
 }
+// A pack asks the cache for base[at] where `wanted`, before it is read; a thread does not.
+FIELDS_HD void fetch_bytes(const uint8_t*, uint32_t, bool) {}
 
 FIELDS_HD bool is_finite(float a) { return a - a == 0.0f; }
 
