@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fields import catalogue
+from fields.configs import CamRadianceConfig, RadianceConfig, RbfRadianceConfig
 from fields.configs.base import TooSmall
 from fields.configs.marched import MarchedConfig
 from fields.models.radiance import Radiance, RadianceField
@@ -68,16 +69,13 @@ def test_gradients_reach_every_parameter(field):
 
 def test_kernels_stand_on_the_grid_of_hashgrid():
     """So that the two are compared at equal parameters."""
-    kinds = [catalogue.SCENE_MODELS[name].config for name in ("hashgrid", "rbf")]
-    usual = [kind.defaults("scene", 0, False, 60.0) for kind in kinds]
-    grid, rbf = (
-        kind.for_signal(3, (400, 400, 400), **options)
-        for kind, options in zip(kinds, usual, strict=True)
-    )
+    shape, usual = (400, 400, 400), ("scene", 0, False, 60.0)
+    grid = RadianceConfig.for_signal(3, shape, **RadianceConfig.defaults(*usual))
+    rbf = RbfRadianceConfig.for_signal(3, shape, **RbfRadianceConfig.defaults(*usual))
     for name in ("num_levels", "features_per_level", "base_resolution", "growth"):
         assert getattr(grid, name) == getattr(rbf, name)
     assert abs(grid.parameters / rbf.parameters - 1) < 0.01
-    assert rbf.affine and rbf.inner.affine
+    assert rbf.affine and rbf.inner.as_dict()["affine"]
 
 
 def test_what_is_seen_is_the_sum_of_dense_samples(field):
@@ -134,7 +132,7 @@ def test_a_size_is_kept_and_used(name):
 
 
 def test_without_frequencies_of_time_the_grids_alone_know_it():
-    kind = catalogue.SCENE_MODELS["cam"].config
+    kind = CamRadianceConfig
     options = {"width": 16, "depth": 2, "frequencies": 12}
     coords, (_, directions) = torch.rand(64, 3), rays()
     for sigma, table, same in [(0.0, 1.0, True), (0.5, 1.0, False), (0.0, None, False)]:
@@ -157,15 +155,13 @@ def test_more_time_gets_larger_tables():
 
 @pytest.mark.parametrize("size", [60_000, 230_000, 470_000, 930_000])
 def test_a_hash_grid_fills_the_size_it_is_given(size):
-    config = catalogue.SCENE_MODELS["hashgrid"].config.for_signal(
-        3, (400, 400, 400), max_parameters=size
-    )
+    config = RadianceConfig.for_signal(3, (400, 400, 400), max_parameters=size)
     assert 0.85 * size < config.parameters + 2 * config.bits <= size
 
 
 def test_a_modulated_network_of_any_size_can_be_trained():
     """Grids take what a wider network would take far longer for."""
-    kind = catalogue.SCENE_MODELS["cam"].config
+    kind = CamRadianceConfig
     small, large = (
         kind.for_signal(3, (400, 400, 400), max_parameters=size) for size in (200_000, 900_000)
     )

@@ -1,5 +1,7 @@
 """Radiance fields of Gaussian kernels, step and picture in one op, against plain torch."""
 
+from typing import Any
+
 import pytest
 import reference
 import reference_march
@@ -27,8 +29,8 @@ def make_field(seed=0, **settings):
 
     with torch.no_grad():
         field.inner.table.copy_(normal(field.inner.table))
-        inputs = field.config.inner.features
-        mu, log_beta, weight, *_ = field.spec.rbf.split(field.inner.params, inputs)
+        inputs = field.inner.config.features
+        mu, log_beta, weight, *_ = field.inner.rbf.split(field.inner.params, inputs)
         mu.copy_(0.5 * normal(mu))
         log_beta.copy_(0.3 * normal(log_beta) - 1)
         weight.copy_(2 * normal(weight))
@@ -181,7 +183,7 @@ def test_a_nan_reaches_the_loss():
 def test_what_does_not_fit_is_refused(change, message):
     fused = FusedRbf(make_field())
     names = ("origins", "directions", "colours", "backgrounds")
-    given = dict(zip(names, make_rays(9), strict=True))
+    given: dict[str, Any] = dict(zip(names, make_rays(9), strict=True))
     given |= {"bits": FULL, "march": ops.MarchSpec(4), "workspace": fused.workspace}
     given |= {"table": fused.states[0], "params": fused.states[1], "step": 1, "samples": 100}
     for name, value in change.items():

@@ -317,6 +317,7 @@ def test_of_a_scene_without_an_end_all_is_seen_and_the_box_is_meshed(endless):
     frame, (colours, opacity, distance), _, _ = next(run.views(scene))
     assert opacity.mean() > 0.9
     known = read_depth(frame, scene.downscale)
+    assert known is not None
     depths = run.values(frame.camera, (colours, opacity, distance), "depth")
     near = (known > 0) & (known < 6)
     assert np.median(np.abs(depths - known)[near]) < 0.6  # of some 5
