@@ -398,7 +398,7 @@ def test_what_is_no_plain_off_is_left_to_others(tmp_path, text):
     path = tmp_path / "a.off"
     path.write_text(text)
     with open(path, "rb") as file:
-        assert read_plain_off(file) is None
+        assert read_plain_off(file.read()) is None
 
 
 def test_a_plain_off_is_read_to_the_last_bit(tmp_path):
@@ -406,6 +406,6 @@ def test_a_plain_off_is_read_to_the_last_bit(tmp_path):
     vertices = vertices * np.pi
     path = off(tmp_path / "ball.off", vertices, faces)
     with open(path, "rb") as file:
-        found = read_plain_off(file)
+        found = read_plain_off(file.read())
     assert found is not None
     assert np.array_equal(found[0], vertices) and np.array_equal(found[1], faces)

@@ -154,3 +154,34 @@ def test_unsigned_distances_keep_the_walls():
 def test_no_triangles_are_split_into_none():
     none = torch.empty(0, 3, 3, dtype=torch.float64)
     assert walls._split(none, 0.1).shape == (0, 3, 3)
+
+
+def test_a_box_at_the_edge_of_a_plate_is_a_part_of_its_own():
+    # Of the plate and the box four faces meet at an edge; the ring sticks out of the plate's sides.
+    import trimesh
+
+    ring = trimesh.creation.torus(0.5, 0.1)
+    parts = bar(4, 1, 0.2), (ring.vertices, ring.faces), bar(1, 1, 1, at=(2.5, 0, 0.4))
+    shape = mended(*joined(*parts))
+    assert shape.sign == "pseudonormal" and "3 parts" in shape.notes[0]
+    assert np.allclose(shape.box, [[-2, -0.6, -0.1], [3, 0.6, 0.9]])
+    assert 0.8 + 1 < volume(shape.vertices, shape.faces) < 0.8 + 1 + ring.volume
+
+
+def test_a_part_whose_vertices_tell_little_is_not_taken_to_lie_in_another():
+    # The four vertices that are asked lie in the ball; a corner of the shape is outside.
+    spike = sphere(0.2)[0] * 1.0, sphere(0.2)[1]
+    far = int(spike[0][:, 0].argmax())
+    spike[0][far] = (5, 0, 0)
+    shape = mended(*joined(BALL, spike))
+    assert shape.box[1][0] == pytest.approx(5)
+
+
+def test_cubes_face_to_face_lose_the_wall_between_them():
+    signal = ShapeSignal(
+        mended(*joined(bar(1, 1, 1), bar(1, 1, 1, at=(1, 0, 0)))),
+        ShapeOptions(),
+        torch.device("cpu"),
+    )
+    middle = torch.full((1, 3), 0.5)
+    assert signal.distance(middle).item() == pytest.approx(-0.5 * signal.space.scale, abs=1e-3)

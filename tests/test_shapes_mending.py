@@ -89,7 +89,8 @@ def test_a_strip_with_one_side_is_open_and_said_to_be():
             c, d = 30, 0
         faces += [[a, c, b], [b, c, d]]
     shape, notes = mended(vertices, faces)
-    assert "one side only" in notes and not shape.is_closed
+    assert notes == "the surface has one side only: nothing is inside it"
+    assert not shape.is_closed
 
 
 def test_parts_inside_each_other():
@@ -150,3 +151,14 @@ def test_normals_of_points_that_look_inward_are_said():
     outward = points - points.mean(0)
     assert mend_points("ball", points, outward).notes == ()
     assert "most normals point inward" in mend_points("ball", points, -outward).notes[0]
+
+
+def test_normals_that_disagree_with_their_neighbours_are_said():
+    points = sphere(rounds=4)[0]
+    signs = np.random.default_rng(0).choice([-1, 1], (len(points), 1))
+    assert "of the normals point away" in mend_points("ball", points, signs * points).notes[0]
+
+
+def test_an_open_mesh_that_is_turned_can_be_handed_to_kernels():
+    shape, _ = mended(BALL[0], BALL[1][1:, ::-1])
+    assert shape.faces.flags.c_contiguous and "inside out" in shape.notes[-1]

@@ -104,3 +104,18 @@ def test_what_is_no_shape_has_no_kind(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     assert find_kind(tmp_path / "a.png") is None
     assert find_kind(tmp_path) is None and find_kind("astronaut") is None
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["OFF", "4 4 0", "# c", *"0 0 0;1 0 0;0 1 0;0 0 1".split(";")],
+        ["OFF # c", "4 4 0 # c", *"0 0 0 # c;1 0 0;0 1 0;0 0 1;# faces".split(";")],
+    ],
+)
+def test_comments_of_an_off_file_are_left_out(tmp_path, lines):
+    faces = ["3 0 2 1 # c", "# c", "3 0 1 3", "3 1 2 3", "3 0 3 2"]
+    path = tmp_path / "a.off"
+    path.write_text("\n".join(lines + faces) + "\n")
+    shape = read_shape(path)
+    assert shape.sign == "pseudonormal" and len(shape.faces) == 4

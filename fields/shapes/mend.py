@@ -10,6 +10,8 @@ from fields.shapes.shape import Broken, Shape
 
 _INWARD = 0.2  # the mean cosine to the middle, from which normals are said to point inward
 _SOME = 4096  # faces that are asked at once whether any has an area
+_TORN = 0.15  # of normals that point against their nearest neighbour's, from which it is said
+_ASKED, _KNOWN = 2000, 500_000  # of them, at random; neighbours among no more
 _FEW = 0.01  # of all faces or points may be dropped; more is another shape
 NO_FACES = (
     "has no faces: it is cut short, or holds points, which are read from PLY, PCD, XYZ and NPY"
@@ -89,6 +91,11 @@ def mend_points(
     _require_extent(points)
     if normals is not None and _inward(points, normals):
         notes.append("most normals point inward: what they point away from is taken for the inside")
+    elif normals is not None and (share := _disagreeing(points, normals)) > _TORN:
+        notes.append(
+            f"{share:.0%} of the normals point away from their neighbours': turn them alike first,"
+            " as MeshLab and Open3D do; what is inside is a guess"
+        )
     faces = np.empty((0, 3), np.int64)
     known = None if colours is None else PointColours(points, normals, colours)
     return Shape(name, points, faces, "points", normals, known, "none", tuple(notes))
@@ -195,6 +202,17 @@ def _inward(points: np.ndarray, normals: np.ndarray) -> bool:
     of a shape should not."""
     away = points - points.mean(0)
     return float((away * normals).sum()) < -_INWARD * float(np.linalg.norm(away, axis=1).sum())
+
+
+def _disagreeing(points: np.ndarray, normals: np.ndarray) -> float:
+    """The share of normals that point against those of the nearest other point."""
+    from scipy.spatial import cKDTree
+
+    every = -(-len(points) // _KNOWN)
+    points, normals = points[::every], normals[::every]
+    chosen = np.random.default_rng(0).permutation(len(points))[:_ASKED]
+    _, near = cKDTree(points).query(points[chosen], k=2)
+    return float(((normals[near[:, 0]] * normals[near[:, 1]]).sum(1) < 0).mean())
 
 
 def _require_extent(points: np.ndarray) -> None:

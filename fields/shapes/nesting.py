@@ -6,6 +6,7 @@ import numpy as np
 
 from fields.shapes.edges import Edges, find_edges
 from fields.shapes.joining import Tangled, join
+from fields.shapes.orient import ONE_SIDED
 
 _PROBES = 4  # vertices of a part that are asked which others they are in
 _MAX_PARTS = 256
@@ -28,16 +29,18 @@ def sort_parts(
     """
     if not edges.is_closed:
         return vertices, _open(vertices, faces, edges, notes), "none"
-    number, part = _parts(len(faces), edges)
+    number, part, solid = _parts(len(faces), edges)
     order = np.argsort(part, kind="stable")
     starts = np.searchsorted(part[order], np.arange(number))
     centre = (vertices.min(0) + vertices.max(0)) / 2
     corners = (vertices - centre)[faces[order]]
     sizes = np.add.reduceat(volumes(corners), starts)
     facing = np.where(sizes < 0, -1, 1)
-    touch = _touch(corners, starts)
-    within, clear = _within(corners, starts, touch)
-    if touch.any() and edges.is_manifold:
+    low = np.minimum.reduceat(corners.min(1), starts)
+    high = np.maximum.reduceat(corners.max(1), starts)
+    touch = _touch(low, high)
+    within, clear = _within(corners, starts, touch, low, high)
+    if touch.any() and solid:
         try:
             joined = join(vertices, np.split(faces[order], starts[1:]), sizes, within)
         except Tangled:
@@ -75,6 +78,8 @@ def _sign(edges: Edges) -> Sign:
 def _open(vertices, faces, edges: Edges, notes: list[str]) -> np.ndarray:
     """An open mesh; one with small holes alone is turned outward, as if they were closed."""
     odd = int((edges.balance != 0).sum())
+    if any(ONE_SIDED in note for note in notes):
+        return faces
     small = odd * 20 <= len(edges.counts)
     hint = "; --sign winding takes such small holes as closed" if small else ""
     notes.append(
@@ -84,40 +89,59 @@ def _open(vertices, faces, edges: Edges, notes: list[str]) -> np.ndarray:
         return faces
     if volumes((vertices - vertices.mean(0))[faces]).sum() < 0:
         notes.append("turned around: the mesh inside out")
-        return faces[:, ::-1]
+        return np.ascontiguousarray(faces[:, ::-1])
     return faces
 
 
-def _parts(count: int, edges: Edges) -> tuple[int, np.ndarray]:
-    """How many parts there are, and of which each face is: those that share edges are one."""
+def _parts(count: int, edges: Edges) -> tuple[int, np.ndarray, bool]:
+    """How many parts there are, of which each face is, and whether each is closed alone and no more
+    than two of its faces meet at an edge.
+
+    Those that share edges are one part. Where more than two faces meet at an edge, as where boxes
+    stand side by side, they are of several parts if these are then such; else of one.
+    """
+    face = edges.halves // 3
+    edge = np.repeat(np.arange(len(edges.counts)), edges.counts)
+    of_two = edges.counts[edge] == 2
+    number, part = _joined(count, face[edges.starts][edge][of_two], face[of_two])
+    if of_two.all():
+        return number, part, True
+    key = edge[~of_two] * number + part[face[~of_two]]
+    _, kind, counts = np.unique(key, return_inverse=True, return_counts=True)
+    balance = np.bincount(kind, np.where(edges.forward[~of_two], 1, -1))
+    if (counts == 2).all() and not balance.any():
+        return number, part, True
+    return *_joined(count, face[edges.starts][edge], face), False
+
+
+def _joined(count: int, one: np.ndarray, other: np.ndarray) -> tuple[int, np.ndarray]:
+    """Groups of `count` faces that are linked, and the group of each."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    face = edges.halves // 3
-    first = np.repeat(face[edges.starts], edges.counts)
-    graph = coo_matrix((np.ones(len(face), np.int8), (first, face)), (count, count))
+    graph = coo_matrix((np.ones(len(one), np.int8), (one, other)), (count, count))
     number, part = connected_components(graph, directed=False)
     return int(number), part
 
 
-def _touch(corners: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """[P, P]: whether the boxes of parts i and j, not the same, share a place.
-
-    `corners` [F, 3, 3] are those of the faces, part by part.
-    """
-    if len(starts) > _MAX_PARTS:
-        return np.ones((len(starts), 1), bool)
-    low = np.minimum.reduceat(corners.min(1), starts)
-    high = np.maximum.reduceat(corners.max(1), starts)
+def _touch(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """[P, P]: whether the boxes of parts i and j, not the same, share a place; from corners [P, 3]
+    of the boxes."""
+    if len(low) > _MAX_PARTS:
+        return np.ones((len(low), 1), bool)
     apart = (low[:, None] > high).any(2)
-    return ~(apart | apart.T | np.eye(len(starts), dtype=bool))
+    return ~(apart | apart.T | np.eye(len(low), dtype=bool))
 
 
 def _within(
-    corners: np.ndarray, starts: np.ndarray, touch: np.ndarray
+    corners: np.ndarray, starts: np.ndarray, touch: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> tuple[np.ndarray | None, bool]:
-    """[P, P]: whether part i lies in part j as a whole, as far as some of its vertices tell; None
-    if parts are too many to ask. And whether none was found that cuts or touches another."""
+    """[P, P]: whether part i lies in part j as a whole, as far as its box and some of its vertices
+    tell; None if parts are too many to ask. And whether none was found that cuts or touches
+    another.
+
+    `corners` [F, 3, 3] are those of the faces, part by part; `low` and `high` those of boxes.
+    """
     number = len(starts)
     ends = np.append(starts[1:], len(corners))
     if number > _MAX_PARTS or _PROBES * int((touch @ (ends - starts)).sum()) > _MAX_ANGLES:
@@ -128,8 +152,10 @@ def _within(
         turns = winding(corners[at, 0], corners[starts[j] : ends[j]])
         inside = np.abs(np.round(turns)) > 0
         whole = np.abs(turns - np.round(turns)).max() <= 1e-3
-        clear &= bool(whole and inside.all() == inside.any())
-        within[i, j] = inside.all() and whole
+        boxed = (low[i] >= low[j]).all() and (high[i] <= high[j]).all()
+        whole &= inside.all() == inside.any() and (boxed or not inside.any())
+        clear &= bool(whole)
+        within[i, j] = whole and inside.all()
     return within, clear
 
 

@@ -1,17 +1,23 @@
 """OFF files of nothing but vertices and triangles, which most are, read at the speed of NumPy."""
 
+import re
 import warnings
-from typing import BinaryIO
 
 import numpy as np
 
 
-def read_plain_off(file: BinaryIO) -> tuple[np.ndarray, np.ndarray] | None:
-    """Vertices [V, 3] float64 and faces [F, 3] int64 of an OFF file; None where it holds anything
-    else, such as comments, colours, quadrilaterals or another header, or less than it says.
+def without_comments(text: bytes) -> bytes:
+    """An OFF file without what stands behind `#`, nor lines that hold nothing else."""
+    if b"#" not in text:
+        return text
+    return re.sub(rb"\n\s*(?=\n)", b"", re.sub(rb"#[^\r\n]*", b"", text))
+
+
+def read_plain_off(text: bytes) -> tuple[np.ndarray, np.ndarray] | None:
+    """Vertices [V, 3] float64 and faces [F, 3] int64 of an OFF file without comments; None where it
+    holds anything else, such as colours, quadrilaterals or another header, or less than it says.
     """
-    text = file.read()
-    if text[:3] != b"OFF" or b"#" in text:
+    if text[:3] != b"OFF":
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("error")

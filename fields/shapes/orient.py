@@ -4,6 +4,8 @@ import numpy as np
 
 from fields.shapes.edges import Edges, find_edges
 
+ONE_SIDED = "the surface has one side only: nothing is inside it"
+
 
 def make_consistent(faces: np.ndarray, notes: list[str]) -> Edges:
     """Turn faces [F, 3] in place, as few as will do; returns the edges of the result.
@@ -17,7 +19,7 @@ def make_consistent(faces: np.ndarray, notes: list[str]) -> Edges:
         return edges
     turned, one_sided = _to_turn(len(faces), one, other, disagree)
     if one_sided:
-        notes.append("the surface has one side only: nothing is inside it")
+        notes.append(ONE_SIDED)
     if turned.any():
         faces[turned] = faces[turned][:, ::-1]
         count = int(turned.sum())

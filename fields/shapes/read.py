@@ -1,5 +1,6 @@
 """Reads a mesh or a point cloud, whatever its format; every failure is one line."""
 
+import io
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from fields.shapes.formats import PREFIX_BYTES, READ_FORMATS, find_format
 from fields.shapes.gltf_textures import laid
 from fields.shapes.materials import Materials
 from fields.shapes.mend import NO_FACES, NO_VERTEX, mend, mend_points
-from fields.shapes.off import read_plain_off
+from fields.shapes.off import read_plain_off, without_comments
 from fields.shapes.shape import Broken, Shape
 from fields.shapes.whole import require_whole
 
@@ -109,10 +110,11 @@ def _with_trimesh(file: BinaryIO, beside: Any, format_: str) -> list[Placed]:
     import trimesh
 
     if format_ == "off":
-        plain_off = read_plain_off(file)
+        text = without_comments(file.read())
+        plain_off = read_plain_off(text)
         if plain_off is not None:
             return [Placed(trimesh.Trimesh(*plain_off, process=False), np.eye(4), False)]
-        file.seek(0)
+        file = io.BytesIO(text)  # trimesh takes comments for faces
     if format_ == "obj":
         found = trimesh.load_scene(_obj(file, beside))
     else:

@@ -15,6 +15,7 @@ from fields.shapes.mend import unique_rows
 _LOOKED_AT = 2048  # places: a wall of a hundredth of the surface is missed by a chance of 1e-9
 _OFF = 2e-5  # of the unit cube, on either side of a face: where sheets are told apart
 _COARSE, _FINE = 1 / 16, 1 / 2048  # longest sides of faces that are asked, and of those at a seam
+_MOST = 100_000  # pieces that may meet a seam: of more, those of twice the size are asked once
 # Places in a face: its middle, and near its corners.
 _PLACES = torch.tensor(
     [[1 / 3, 1 / 3, 1 / 3], [0.9, 0.05, 0.05], [0.05, 0.9, 0.05], [0.05, 0.05, 0.9]]
@@ -88,7 +89,7 @@ def _bounding(bvh: ops.Bvh, triangles: Tensor) -> Tensor:
     """[K, 3, 3]: what bounds the solid, split where it meets what does not."""
     kept, side = [], _COARSE
     triangles = _split(triangles, side)
-    while side > _FINE:
+    while side > _FINE and len(triangles) < _MOST:
         bounds = _bounds(bvh, triangles, _PLACES)
         kept.append(triangles[bounds.all(1)])
         side /= 2
