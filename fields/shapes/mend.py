@@ -206,13 +206,13 @@ def _inward(points: np.ndarray, normals: np.ndarray) -> bool:
 
 def _disagreeing(points: np.ndarray, normals: np.ndarray) -> float:
     """The share of normals that point against those of the nearest other point."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     every = -(-len(points) // _KNOWN)
     points, normals = points[::every], normals[::every]
     chosen = np.random.default_rng(0).permutation(len(points))[:_ASKED]
-    _, near = cKDTree(points).query(points[chosen], k=2)
-    return float(((normals[near[:, 0]] * normals[near[:, 1]]).sum(1) < 0).mean())
+    itself, other = np.asarray(KDTree(points).query(points[chosen], k=2)[1]).T
+    return float(((normals[itself] * normals[other]).sum(1) < 0).mean())
 
 
 def _require_extent(points: np.ndarray) -> None:
