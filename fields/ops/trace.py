@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -103,22 +104,8 @@ def trace_grid_mlp(
     Not differentiable. The same bits for any number of threads.
     Hart 1996, "Sphere Tracing".
     """
-    inputs = grid.num_levels * (table.shape[1] if table.dim() == 2 else 0)
-    check(mlp.channels == 1, f"a field that is traced has 1 channel, not {mlp.channels}")
-    corners = _checked(origins, directions, table, params, grid, box, width, cancel)
-    shape("params", params, (mlp.num_params(inputs),))
-    return _ops.trace_grid_mlp(
-        origins.contiguous(),
-        directions.contiguous(),
-        table.detach().contiguous(),
-        params.detach().contiguous(),
-        corners,
-        *trace.args(),
-        *grid.args(),
-        *mlp.args(),
-        width or 0,
-        cancel,
-    )
+    tensors = (origins, directions, table, params)
+    return _traced(_ops.trace_grid_mlp, *tensors, grid, mlp, trace, box, width, cancel)
 
 
 def trace_grid_rbf(
@@ -135,11 +122,28 @@ def trace_grid_rbf(
     cancel: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """As trace_grid_mlp, with Gaussian kernels for the MLP."""
+    tensors = (origins, directions, table, params)
+    return _traced(_ops.trace_grid_rbf, *tensors, grid, rbf, trace, box, width, cancel)
+
+
+def _traced(
+    op: Callable[..., tuple[Tensor, Tensor]],
+    origins: Tensor,
+    directions: Tensor,
+    table: Tensor,
+    params: Tensor,
+    grid: GridSpec,
+    decoder: MlpSpec | RbfSpec,
+    trace: TraceSpec,
+    box: Tensor | None,
+    width: int | None,
+    cancel: Tensor | None,
+) -> tuple[Tensor, Tensor]:
     inputs = grid.num_levels * (table.shape[1] if table.dim() == 2 else 0)
-    check(rbf.channels == 1, f"a field that is traced has 1 channel, not {rbf.channels}")
+    check(decoder.channels == 1, f"a field that is traced has 1 channel, not {decoder.channels}")
     corners = _checked(origins, directions, table, params, grid, box, width, cancel)
-    shape("params", params, (rbf.num_params(inputs),))
-    return _ops.trace_grid_rbf(
+    shape("params", params, (decoder.num_params(inputs),))
+    return op(
         origins.contiguous(),
         directions.contiguous(),
         table.detach().contiguous(),
@@ -147,7 +151,7 @@ def trace_grid_rbf(
         corners,
         *trace.args(),
         *grid.args(),
-        *rbf.args(),
+        *decoder.args(),
         width or 0,
         cancel,
     )
