@@ -1,6 +1,5 @@
 """Opens a run."""
 
-import dataclasses
 import json
 import os
 from pathlib import Path
@@ -14,8 +13,9 @@ from fields.device import computes
 from fields.errors import FieldsError
 from fields.many.reading import FieldSet, is_set, load_many
 from fields.pictures.naming import likely_path, shown
+from fields.precision import ask_in_float32, precision_of
 from fields.runs.picture import PictureRun
-from fields.runs.run import WITH_MLP, Run
+from fields.runs.run import Run
 from fields.runs.scene import SceneRun
 from fields.runs.shape import ShapeRun
 from fields.runs.volume import VolumeRun
@@ -80,8 +80,8 @@ def load(path: str | os.PathLike, *, model: nn.Module | None = None, device: str
     field = checkpoint.restore(file, tensors, config, model)
     metrics = _metrics(path / folder.METRICS, config) if path.is_dir() else {}
     where = torch.device(device)
-    if isinstance(field, WITH_MLP) and not computes(field.mlp.precision, where):
-        field.mlp = dataclasses.replace(field.mlp, precision="float32")
+    if not computes(precision_of(field), where):
+        ask_in_float32(field)
     return run_of(path, field.to(where), config, metrics, tensors)
 
 

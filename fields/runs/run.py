@@ -9,12 +9,10 @@ from torch import Tensor, nn
 
 from fields import folder
 from fields.errors import FieldsError
-from fields.models.hashgrid import HashGrid
-from fields.models.network import Network
 from fields.pictures.naming import shown
+from fields.precision import precision_of
 
 _SHOWN_SIDE = 1024  # of the picture in a notebook
-WITH_MLP = (HashGrid, Network)  # whose arithmetic is a choice
 
 
 class Run:
@@ -59,7 +57,7 @@ class Run:
     @property
     def precision(self) -> str:
         """Arithmetic that the field is asked in here; `config` holds that of its training."""
-        return self.field.mlp.precision if isinstance(self.field, WITH_MLP) else "float32"
+        return precision_of(self.field)
 
     @property
     def fallback(self) -> str | None:
