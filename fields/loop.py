@@ -80,8 +80,8 @@ class Gate(Protocol):
         """Whether a checkpoint was asked for since the last call."""
         ...
 
-    def __enter__(self) -> object:
-        """A step begins."""
+    def __enter__(self) -> float:
+        """A step begins once it may; returns the seconds until then, none of training."""
         ...
 
     def __exit__(self, *error: Any) -> None: ...
@@ -98,8 +98,8 @@ class Open:
     def asks_to_keep(self) -> bool:
         return False
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> float:
+        return 0.0
 
     def __exit__(self, *error: Any) -> None:
         pass
@@ -167,7 +167,8 @@ def run(
             begin += gate.wait()
         elif not reason:
             standing.step += 1
-            with gate:
+            with gate as waited:
+                begin += waited
                 factor = plan.schedule.factor(standing.done, standing.step)
                 losses.append(take(standing.step, factor))
     standing.seconds = time.perf_counter() - begin

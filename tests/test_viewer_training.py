@@ -1,21 +1,19 @@
 """A fit in view: the same field as without a viewer, in turns with the pictures."""
 
+import signal
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from small import TINY, picture
-from viewers import Page, until
+from viewers import InView, Page, until
 
 import fields
-from fields import fitting, loop
-from fields.progress import Silent
-from fields.request import Request
-from fields_viewer import Viewer
+from fields import loop, plan
 from fields_viewer.protocol import FLAT_TILE
-from fields_viewer.training import Training
 from fields_viewer.turns import Turns
 
 
@@ -23,58 +21,6 @@ from fields_viewer.turns import Turns
 def _closed_in_the_end():
     yield
     Page.close_all()
-
-
-class InView:
-    """A fit in a thread, with a viewer attached."""
-
-    def __init__(self, out, steps, batch=512, slow=0.0):
-        options = {name: value for name, value in TINY.items() if name != "batch"}
-        self.request = Request(options=options, out=out, steps=steps, batch=batch)
-        self.training = Training(Silent(), Turns())
-        self.viewer: Any = None
-        self.session: Any = None
-        self.slow = slow
-        self.thread = threading.Thread(target=self._fit)
-        self.failed = None
-
-    def _fit(self):
-        try:
-            self.run = fitting.carry_out(
-                self.request, picture(), self.training, time.perf_counter(), watch=self._begins
-            )
-            self.training.ends("done")
-        except BaseException as error:
-            self.failed = error
-
-    def _begins(self, session):
-        session.gate = self.training
-        self.session = session
-        take = session.step
-
-        class Slow:
-            def __call__(self, step, factor, pause=self.slow):
-                time.sleep(pause)
-                return take(step, factor)
-
-            def tensors(self):
-                return take.tensors()
-
-        session.step = Slow()
-        self.viewer = Viewer(session.live(), training=self.training, port=0)
-        self.training.begins(session.standing)
-
-    def __enter__(self):
-        self.thread.start()
-        until(lambda: self.failed or self.training.word == "running")
-        assert self.failed is None
-        return self
-
-    def __exit__(self, *error):
-        self.training.resume()
-        self.thread.join()
-        self.viewer.close()
-        assert self.failed is None
 
 
 def test_a_viewer_that_looks_changes_nothing_of_the_field(tmp_path):
@@ -205,6 +151,42 @@ def test_a_bake_leaves_training_most_of_the_time_and_waits_for_pictures():
     assert turns.trained > 1.5 * turns.baked > 0.1
 
 
+def test_time_in_which_pictures_had_their_turn_is_none_of_training():
+    class Busy(loop.Open):
+        def __enter__(self):
+            time.sleep(0.05)
+            return 0.05
+
+    observer: Any = SimpleNamespace(advance=lambda standing: None)
+    standing, begun = loop.Standing(), time.perf_counter()
+    reason = loop.run(
+        lambda step, factor: torch.zeros(1),
+        plan.make(plan.Stop(steps=10), model="hashgrid"), standing, observer,
+        started=begun, wall_started=begun, gate=Busy(),
+    )  # fmt: skip
+    assert reason == "steps"
+    assert time.perf_counter() - begun > 0.5
+    assert standing.seconds < 0.3
+
+
+def test_a_turn_says_how_long_it_was_waited_for():
+    turns, drawing = Turns(), threading.Event()
+
+    def draw():
+        with turns.draw():
+            drawing.set()
+            time.sleep(0.2)
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    drawing.wait()
+    with turns.train() as waited:
+        assert waited > 0.1
+    thread.join()
+    with turns.train() as waited:
+        assert waited < 0.1
+
+
 def test_a_fit_that_is_paused_ends_at_a_signal():
     class Shut(loop.Open):
         is_shut = True
@@ -216,14 +198,10 @@ def test_a_fit_that_is_paused_ends_at_a_signal():
                 caught.append(signal.SIGINT)
             return 0.0
 
-    import signal
-
-    from fields import plan
-
     caught = []
     take = lambda step, factor: torch.zeros(1)  # noqa: E731
     reason = loop.run(
-        take, plan.make(plan.Stop(steps=10), model='hashgrid'), loop.Standing(), None,
+        take, plan.make(plan.Stop(steps=10), model="hashgrid"), loop.Standing(), None,
         started=0.0, wall_started=0.0, caught=caught, gate=Shut(),
     )  # fmt: skip
     assert reason == "SIGINT"

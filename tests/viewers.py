@@ -2,13 +2,25 @@
 
 import json
 import shutil
+import threading
 import time
+from typing import Any
 
+import meshes
 import numpy as np
 import pytest
+import scene_fits
+from small import TINY, picture
 from websockets.sync.client import connect
 
+import fields
+from fields import fitting
+from fields.progress import Silent
+from fields.request import Request
+from fields_viewer import Viewer
 from fields_viewer.protocol import HEADER_BYTES, Header
+from fields_viewer.training import Training
+from fields_viewer.turns import Turns
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 OPENED = []  # the contexts of clients' sockets
@@ -112,13 +124,90 @@ class Page:
             return (end.rcvd.code, end.rcvd.reason) if end.rcvd else (1006, "")
 
 
-@pytest.fixture(scope="session")
+class InView:
+    """A fit in a thread, with a viewer attached."""
+
+    def __init__(self, out, steps, batch=512, slow=0.0):
+        options = {name: value for name, value in TINY.items() if name != "batch"}
+        self.request = Request(options=options, out=out, steps=steps, batch=batch)
+        self.training = Training(Silent(), Turns())
+        self.viewer: Any = None
+        self.session: Any = None
+        self.slow = slow
+        self.thread = threading.Thread(target=self._fit)
+        self.failed = None
+
+    def _fit(self):
+        try:
+            self.run = fitting.carry_out(
+                self.request, picture(), self.training, time.perf_counter(), watch=self._begins
+            )
+            self.training.ends("done")
+        except BaseException as error:
+            self.failed = error
+
+    def _begins(self, session):
+        session.gate = self.training
+        self.session = session
+        take = session.step
+
+        class Slow:
+            def __call__(self, step, factor, pause=self.slow):
+                time.sleep(pause)
+                return take(step, factor)
+
+            def tensors(self):
+                return take.tensors()
+
+        session.step = Slow()
+        self.viewer = Viewer(session.live(), training=self.training, port=0)
+        self.training.begins(session.standing)
+
+    def __enter__(self):
+        self.thread.start()
+        until(lambda: self.failed or self.training.word == "running")
+        assert self.failed is None
+        return self
+
+    def __exit__(self, *error):
+        self.training.resume()
+        self.thread.join()
+        self.viewer.close()
+        assert self.failed is None
+
+
+def fitted_shape(folder):
+    """A run of a ring."""
+    import trimesh
+
+    vertices, faces = meshes.torus()
+    trimesh.Trimesh(vertices, faces, process=False).export(folder / "ring.obj")
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr("fields.runs.shape.RESOLUTION", 24)
+    monkey.setattr("fields.runs.shape.PREVIEW", (16, 16))
+    monkey.setattr("fields.shapes.scores.POINTS", 500)
+    run = fields.fit(folder / "ring.obj", out=folder / "run", steps=150)
+    monkey.undo()
+    return run
+
+
+def fitted_scene(folder):
+    """A run of the demo scene."""
+    source = scene_fits.make(folder / "demo")
+    run = fields.fit(source, out=folder / "run", steps=60, **scene_fits.SMALL)
+    return fields.load(run.path)
+
+
+@pytest.fixture(scope="module")  # one at a time: playwright has no second one beside it
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("there is no chromium here (Debian: apt-get install chromium)")
     with sync_api.sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        # A name that somebody made to point here.
+        rule = "--host-resolver-rules=MAP evil.example 127.0.0.1"
+        options = ["--no-sandbox", "--no-proxy-server", rule]
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         yield made
         made.close()
 

@@ -98,9 +98,9 @@ class Training:
         self._asked.clear()
         return True
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> float:
         self._turn = self.turns.train()
-        self._turn.__enter__()
+        return self._turn.__enter__()
 
     def __exit__(self, *error: Any) -> None:
         self._turn.__exit__(*error)

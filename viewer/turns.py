@@ -77,7 +77,9 @@ class Turns:
             yield part, seconds
 
     @contextmanager
-    def train(self) -> Iterator[None]:
+    def train(self) -> Iterator[float]:
+        """Yields the seconds that the turn was waited for."""
+        asked = time.perf_counter()
         with self._free:
             self._trainer = True
             while self._taken or not self._may_train() or (self._baker and self._may_bake()):
@@ -86,7 +88,7 @@ class Turns:
             self._taken = True
         begun = time.perf_counter()
         try:
-            yield
+            yield begun - asked
         finally:
             spent = time.perf_counter() - begun
             self.trained += spent
