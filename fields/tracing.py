@@ -56,6 +56,8 @@ class Tracer:
         most: steps after which a ray that goes along a surface is given up.
         box: [2, 3], corners within which there may be a surface; by default those of the cube.
         level: the value that stands for the surface.
+        crop: [2, 3], corners of a box beside which nothing is shown; where it cuts an inside, its
+            faces are the surface.
         walk: that of the field itself, which `surface` takes in place of the steps here. It asks
             the same field and ends at the same places, but for rays that graze a surface.
     """
@@ -69,6 +71,7 @@ class Tracer:
     most: int = MOST_STEPS
     box: Tensor | None = None
     level: float = 0.0
+    crop: Tensor | None = None
     walk: Walk | None = None
 
     def surface(
@@ -91,6 +94,20 @@ class Tracer:
 
         Returns rays [K] int64, those that meet it, their distances [K] and normals [K, 3].
         """
+        rays, t, normals = self._met(origin, directions, width, with_normals, cancel)
+        if self.crop is not None and normals is not None and len(rays):
+            normals = self._cut(origin, directions[rays], t, normals)
+        return rays, t, normals
+
+    def _met(
+        self,
+        origin: Tensor,
+        directions: Tensor,
+        width: int | None,
+        with_normals: bool,
+        cancel: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """`surface`, with the normals of the field everywhere."""
         if self.walk is None or not self.bound:
             t = self.hits(origin.expand_as(directions), directions, cancel)
             rays = t.isfinite().nonzero()[:, 0]
@@ -105,7 +122,7 @@ class Tracer:
         )
         try:
             t, normals = self.walk(
-                origin[None], directions, spec, box=self.box, width=width, cancel=cancel
+                origin[None], directions, spec, box=self._bounds, width=width, cancel=cancel
             )
         except RuntimeError as error:
             if "cancelled" in str(error):
@@ -116,7 +133,7 @@ class Tracer:
 
     def hits(self, origins: Tensor, directions: Tensor, cancel: Tensor | None = None) -> Tensor:
         """Distances [N] at which rays meet the surface; infinite where they do not."""
-        start, end = _box(origins, directions, self.box)
+        start, end = _box(origins, directions, self._bounds)
         found = torch.full_like(start, float("inf"))
         active = (start < end).nonzero()[:, 0]
         t = start[active]
@@ -168,6 +185,29 @@ class Tracer:
             inside = self._above(origins + middle[:, None] * directions) < 0
             low, high = torch.where(inside, low, middle), torch.where(inside, middle, high)
         return (low + high) / 2
+
+    @property
+    def _bounds(self) -> Tensor | None:
+        """[2, 3] of what is walked through."""
+        if self.box is None or self.crop is None:
+            return self.box if self.crop is None else self.crop
+        low = torch.maximum(self.box[0], self.crop[0])
+        return torch.stack([low, torch.minimum(self.box[1], self.crop[1]).maximum(low)])
+
+    def _cut(self, origin: Tensor, directions: Tensor, t: Tensor, normals: Tensor) -> Tensor:
+        """Normals [K, 3] of what rays met, those of the crop box where it cuts an inside."""
+        assert self.crop is not None
+        inverse = 1 / torch.where(directions.abs() < 1e-12, 1e-12, directions)
+        entered = torch.minimum(
+            (self.crop[0] - origin) * inverse, (self.crop[1] - origin) * inverse
+        )
+        start, axis = entered.max(1)
+        at = ((t - start).abs() < 1e-5).nonzero()[:, 0]
+        at = at[self._above(origin + t[at, None] * directions[at]) < 0]
+        faces = torch.zeros_like(normals[at])
+        axis = axis[at, None]
+        faces.scatter_(1, axis, -directions[at].gather(1, axis).sign())
+        return normals.index_copy(0, at, faces)
 
     def normals(self, points: Tensor) -> Tensor:
         """Unit normals [N, 3] by central differences."""

@@ -103,6 +103,56 @@ def test_rays_that_miss_the_cube_or_begin_behind_it_meet_nothing():
     assert found[2].item() == pytest.approx(1.2, abs=1e-3)
 
 
+HALF = torch.tensor([[0.2, 0.1, 0.1], [0.5, 0.9, 0.9]])  # of the ball, cut through its middle
+
+
+@pytest.mark.parametrize(
+    "tracer",
+    [
+        Tracer(sphere),
+        Tracer(sphere, box=torch.tensor([[0.15] * 3, [0.85] * 3])),
+        Tracer(occupancy, bound=None, least=2e-3, leaps=leaps_of(occupancy, CPU)),
+        Tracer(lambda p: sphere(p).abs(), near=1e-3, least=5e-4, back=4e-3),
+    ],
+    ids=["distance", "boxed", "occupancy", "unsigned"],
+)
+def test_a_crop_box_shows_what_lies_in_it_and_its_faces_where_it_cuts(tracer):
+    generator = torch.Generator().manual_seed(0)
+    origins, aims = rays(8)[0], 0.5 + 0.25 * torch.randn(100, 3, generator=generator)
+    with_inside = float(tracer.values(torch.full((1, 3), 0.5))) < 0
+    for origin in origins:
+        directions = torch.nn.functional.normalize(aims - origin, dim=1)
+        hit, t, normals = dataclasses.replace(tracer, crop=HALF).surface(origin, directions)
+        points = origin + t[:, None] * directions[hit]
+        assert (points >= HALF[0] - 1e-4).all() and (points <= HALF[1] + 1e-4).all()
+        cut = (points[:, 0] - 0.5).abs() < 1e-5
+        deep = sphere(points) < -2e-3
+        assert (cut | ~deep).all()
+        face = torch.tensor([1.0, 0.0, 0.0])
+        if with_inside:
+            assert torch.equal(normals[deep], face.expand(int(deep.sum()), 3))
+        else:
+            assert not deep.any()
+        around = torch.nn.functional.normalize(points - 0.5, dim=1)
+        assert ((normals * around).sum(1)[~cut].abs() > 0.98).all()
+
+
+def test_a_field_that_walks_by_itself_is_cropped_as_by_the_walk_here():
+    field = fitted(ball)
+    values = values_of(field)
+    camera = cameras.around(np.zeros(3), 1.0, (64, 48), azimuth=60)
+    pictures = [
+        draw(Tracer(values, crop=HALF, walk=walk), camera, SPACE, shading="normals", smooth=1)
+        for walk in (None, field.trace)
+    ]
+    whole = draw(Tracer(values), camera, SPACE, shading="normals", smooth=1)
+    differs = (np.abs(pictures[0].astype(int) - pictures[1]) > 8).any(2)
+    assert differs.mean() < 0.01
+    assert ((pictures[1] < 255).any(2)).sum() < 0.9 * (whole < 255).any(2).sum()
+    face = (pictures[1] == np.array([255, 128, 128])).all(2)
+    assert face.sum() > 100
+
+
 def test_a_picture_of_a_sphere():
     camera = cameras.around(np.zeros(3), 1.0, (64, 48), azimuth=0, elevation=0)
     picture = draw(Tracer(sphere), camera, SPACE, shading="normals")

@@ -207,7 +207,7 @@ class ShapeRun(Run):
             return tracing.Tracer(self.values, bound=None, least=1 / 384, leaps=self._leaps)
         walk = walk_of(self.field)
         if self.stores == "udf":
-            return tracing.Tracer(self.values, near=1.5e-3, least=5e-4, back=6e-3, walk=walk)
+            return unsigned_tracer(self.values, walk)
         return tracing.Tracer(self.values, walk=walk)
 
     def png(self, longest: int | None = None) -> bytes:
@@ -260,6 +260,11 @@ class ShapeRun(Run):
         iou = self.metrics.get("iou")
         score = f", IoU {iou:.4f}" if iou else ""
         return f"Run({shown(self.path)!r}: {self.config['model']}, {self.described}{score})"
+
+
+def unsigned_tracer(values: tracing.Values, walk: tracing.Walk | None = None) -> tracing.Tracer:
+    """How distances without a sign are walked through."""
+    return tracing.Tracer(values, near=1.5e-3, least=5e-4, back=6e-3, walk=walk)
 
 
 def walk_of(field: nn.Module) -> tracing.Walk | None:

@@ -15,6 +15,7 @@ from fields.cameras import Camera
 from fields.errors import FieldsError
 from fields.render import device_of
 from fields.runs import ShapeRun
+from fields.runs.shape import unsigned_tracer
 from fields_viewer.protocol import FIELD
 from fields_viewer.subjects.subject import (
     COLOURS,
@@ -78,9 +79,8 @@ class ShapeSubject(Solid):
     def truth(
         self, camera: Camera, settings: Settings, cancel: Tensor
     ) -> Iterator[tuple[int, int, np.ndarray]]:
-        if not self.run.is_signed:
-            raise FieldsError("an open shape has no inside to draw; only closed ones are compared")
-        tracer = self._cropped(tracing.Tracer(self._distance), settings)
+        of_mesh = tracing.Tracer if self.run.is_signed else unsigned_tracer
+        tracer = self._cropped(of_mesh(self._distance), settings)
         ours = self._tracer(settings) if settings.get("compare") == "error" else None
         for box in parts_of(camera.width, camera.height, _PART):
             part = camera.cropped(*box)
@@ -145,27 +145,28 @@ class ShapeSubject(Solid):
         return corners.clamp(0, 1).to(device_of(self.run.field))
 
     def _cropped(self, tracer: tracing.Tracer, settings: Settings) -> tracing.Tracer:
-        """Of what lies in the crop box: the larger of two distances is that of both."""
+        """Of what lies in the crop box."""
         box = settings.get("box")
         if not box:
             return tracer
         corners = self.run.space.to_unit(np.asarray(box, float).reshape(2, 3))
-        low, high = torch.from_numpy(corners).float().to(device_of(self.run.field))
-        values, level = tracer.values, tracer.level
-
-        def both(points: Tensor) -> Tensor:
-            outside = torch.maximum(low - points, points - high).amax(1)
-            return torch.maximum(values(points) - level, outside)
-
-        return dataclasses.replace(tracer, values=both, level=0.0, walk=None)
+        corners = torch.from_numpy(corners).float().clamp(0, 1).to(device_of(self.run.field))
+        return dataclasses.replace(tracer, crop=corners)
 
     def _distance(self, points: Tensor) -> Tensor:
-        return ops.closest_point(self._bvh, points.cpu(), signed=True)[0]
+        """[N] of the source's own surface, negative inside where the field has an inside."""
+        found = ops.closest_point(self._bvh, points.cpu(), signed=self.run.is_signed)[0]
+        return found.to(points.device)
 
     @functools.cached_property
     def _bvh(self) -> ops.Bvh:
         shape = self.run.source()
-        if not shape.is_closed:
-            raise FieldsError(f"{shape.name} is open; only closed meshes are compared")
+        if not len(shape.faces):
+            raise FieldsError(f"{shape.name} is made of points, and has no surface to compare with")
+        if self.run.is_signed and not shape.is_closed:
+            raise FieldsError(
+                f"{shape.name} is open, and its inside was guessed; only closed meshes, and"
+                " distances without a sign, are compared"
+            )
         vertices = torch.from_numpy(self.run.space.to_unit(shape.vertices)).float()
         return ops.build_bvh(vertices, torch.from_numpy(shape.faces))
