@@ -1,18 +1,18 @@
 """What the viewer draws of shapes, volumes and scenes is what `fields render` draws."""
 
-import meshes
+import time
+from typing import Any
+
 import numpy as np
 import pytest
-import scene_fits
 import torch
 from small import TINY
-from viewers import Page
+from viewers import Page, fitted_scene, fitted_shape, until
 
 import fields
-from fields.runs import load
 from fields_viewer import Viewer
 from fields_viewer.protocol import FIELD, FRAME, PROXY
-from fields_viewer.subjects import subject_of
+from fields_viewer.subjects import subject_of as any_subject_of
 from fields_viewer.subjects.scene import SceneSubject
 
 GO_ON = torch.zeros(1, dtype=torch.uint8)
@@ -20,25 +20,17 @@ GO_ON = torch.zeros(1, dtype=torch.uint8)
 
 @pytest.fixture(scope="module")
 def shape(tmp_path_factory):
-    import trimesh
-
-    folder = tmp_path_factory.mktemp("shape")
-    vertices, faces = meshes.torus()
-    trimesh.Trimesh(vertices, faces, process=False).export(folder / "ring.obj")
-    monkey = pytest.MonkeyPatch()
-    monkey.setattr("fields.runs.shape.RESOLUTION", 24)
-    monkey.setattr("fields.runs.shape.PREVIEW", (16, 16))
-    monkey.setattr("fields.shapes.scores.POINTS", 500)
-    run = fields.fit(folder / "ring.obj", out=folder / "run", steps=150)
-    monkey.undo()
-    return run
+    return fitted_shape(tmp_path_factory.mktemp("shape"))
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    folder = scene_fits.make(tmp_path_factory.mktemp("scene") / "demo")
-    run = fields.fit(folder, out=folder.parent / "run", steps=60, **scene_fits.SMALL)
-    return load(run.path)
+    return fitted_scene(tmp_path_factory.mktemp("scene"))
+
+
+def subject_of(thing) -> Any:
+    """Solid or flat, as the test knows."""
+    return any_subject_of(thing)
 
 
 def usual(subject, **changed):
@@ -214,6 +206,42 @@ def test_no_proxy_is_baked_where_none_is_wanted_or_can_be(scene, shape):
                 Page.close_all()
     with pytest.raises(fields.FieldsError, match="proxy must be auto, on or off"):
         Viewer(scene, proxy="sometimes")
+
+
+def test_what_a_fit_ends_with_goes_on_moving_as_the_proxy_that_there_was(scene):
+    with Viewer(scene, port=0) as viewer:
+        try:
+            page = Page(viewer)
+            while page.message("proxy")["state"] != "ready":
+                pass
+            ended = SceneSubject(scene)
+            viewer.hub.show(ended)
+            before = ended.baked
+            assert ended.draws(usual(ended)) == PROXY
+            page.look(scene.view((64, 48)))
+            assert page.picture(FRAME)[0].drawn == PROXY
+            until(lambda: ended.baked is not before, "the proxy of what it ended with")
+        finally:
+            Page.close_all()
+
+
+def test_a_proxy_is_baked_for_those_alone_who_want_it(scene):
+    with Viewer(scene, port=0) as viewer:
+        try:
+            page = Page(viewer)
+            while page.message("proxy")["state"] != "ready":
+                pass
+            page.send("set", name="use_proxy", value=False)
+            until(lambda: not any(client.wants_proxy for client in viewer.server._clients))
+            ended = SceneSubject(scene)
+            viewer.hub.show(ended)
+            before = ended.baked
+            time.sleep(0.8)
+            assert ended.baked is before
+            page.send("set", name="use_proxy", value=True)
+            until(lambda: ended.baked is not before, "the bake")
+        finally:
+            Page.close_all()
 
 
 def test_slices_of_a_volume_are_those_of_render(tmp_path):

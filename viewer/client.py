@@ -104,6 +104,11 @@ class Client:
         """Send text that is JSON already."""
         self._send(text)
 
+    @property
+    def wants_proxy(self) -> bool:
+        """The page shows it, once there is one."""
+        return bool(self.settings.get("use_proxy"))
+
     # What the page says; called by the server's thread, and never waits for a picture.
 
     def receive(self, message: dict[str, Any]) -> None:

@@ -35,6 +35,12 @@ class Hub:
         self.turns = training.turns if training else Turns()
         self.baking = Baking(self, proxy)
 
+    def show(self, subject: Subject) -> None:
+        """In place of the subject until now, and of its kind: what a fit has ended with. Frames in
+        motion go on with the old proxy until that of the new one is baked."""
+        subject.replaces(self.subject)
+        self.subject = subject
+
     @property
     def is_training(self) -> bool:
         """Steps are taken now."""

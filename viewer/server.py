@@ -78,7 +78,7 @@ class Server:
         self._ready.wait()
         if self._failed is not None:
             raise FieldsError(f"the viewer cannot listen: {self._failed}")
-        self.hub.baking.start(lambda: bool(self._clients))
+        self.hub.baking.start(lambda: any(client.wants_proxy for client in list(self._clients)))
 
     def stop(self) -> None:
         """Close all pages, and the port."""
@@ -140,7 +140,7 @@ class Server:
         why = self.guard.refuses_host(host)
         if why:
             return _text(http.HTTPStatus.FORBIDDEN, why)
-        path = urlsplit(request.path).path
+        path = self.guard.own_path(urlsplit(request.path).path)
         if request.headers.get("Upgrade", "").lower() == "websocket":
             why = self.guard.refuses_origin(request.headers.get("Origin"), host)
             if why:
@@ -153,7 +153,8 @@ class Server:
 
     def _policy(self, host: str) -> str:
         """Content-Security-Policy: the page's own files and socket, and nothing else."""
-        sockets = f"ws://{host} wss://{host}"
+        proxies = [origin.replace("http", "ws", 1) for origin in self.guard.origins]
+        sockets = " ".join([f"ws://{host}", f"wss://{host}", *proxies])
         framers = " ".join(["'self'", "http://localhost:*", "http://127.0.0.1:*"])
         return "; ".join(
             [

@@ -53,7 +53,8 @@ def _parser() -> Parser:
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="to listen at (127.0.0.1)")
     add(
         "--allow-origin", action="append", default=[], metavar="ORIGIN",
-        help="of a proxy that passes the page on, such as https://hub.example",
+        help="of a proxy that passes the page on, such as https://hub.example, with the path that"
+        " it puts in front, if it does",
     )  # fmt: skip
     add("--no-open", action="store_true", help="do not open the browser")
     add(
@@ -124,8 +125,8 @@ def _fit_in_view(
 
     try:
         run = carry_out(request, source, training, started, watch=begins)
+        viewers[0].hub.show(subject_of(run))  # before pages ask for its still pictures
         training.ends(fit.summary(run).splitlines()[0])
-        viewers[0].hub.subject = subject_of(run)
         fit.report(run, as_json)
         viewers[0].wait()
     except BaseException as error:

@@ -32,6 +32,7 @@ from fields_viewer.subjects.subject import (
     Setting,
     Settings,
     Solid,
+    Subject,
     mapped,
     parts_of,
 )
@@ -96,6 +97,12 @@ class SceneSubject(Solid):
             for split, frames in scene.splits.items()
             for frame in frames
         ][:500]
+
+    def replaces(self, before: Subject) -> None:
+        if isinstance(before, SceneSubject):
+            self._images = before._images
+            if before.baked is not None:
+                self.baked = BakedScene(self.run, before.baked.bricks)
 
     def draws(self, settings: Settings) -> int:
         wanted = settings.get("use_proxy", True) and settings.get("output") != "occupancy"

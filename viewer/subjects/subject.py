@@ -79,6 +79,9 @@ class Subject:
     def settings(self) -> list[Setting]:
         return []
 
+    def replaces(self, before: Subject) -> None:
+        """Take over what still holds of the subject that was shown until now."""
+
     def can_bake(self, everywhere: bool) -> bool:
         """Whether there is a proxy that can be made of it; on a CPU alone, or `everywhere`."""
         return False
