@@ -44,9 +44,22 @@ def test_a_proxy_is_let_in_where_it_was_named():
     assert guard.refuses_origin("https://hub.example", "127.0.0.1:7007") is None
     assert guard.refuses_host("hub.example") is None
     assert guard.refuses_origin("https://other.example", "hub.example")
-    for wrong in ("hub.example", "https://hub.example/path", "ftp://a", "https://", ""):
+    for wrong in ("hub.example", "https://hub.example/?a", "https://a@hub.example", "ftp://a",
+                  "https://", ""):  # fmt: skip
         with pytest.raises(FieldsError, match="--allow-origin must be such as"):
             Guard("127.0.0.1", origins=[wrong])
+
+
+def test_the_path_that_a_proxy_puts_in_front_is_taken_away():
+    guard = Guard("127.0.0.1", origins=["https://hub.example/user/me/7007/", "https://b.example"])
+    assert guard.refuses_origin("https://hub.example", "127.0.0.1:7007") is None
+    assert guard.own_path("/user/me/7007/live.js") == "/live.js"
+    for path in ("/", "/live.js", "/user/me/70071/live.js", "/user/me/7007"):
+        assert guard.own_path(path) == path
+    own, hub, other = guard.addresses(7007)
+    assert own == f"http://127.0.0.1:7007/#{guard.token}"
+    assert hub == f"https://hub.example/user/me/7007/#{guard.token}"
+    assert other == f"https://b.example/#{guard.token}"
 
 
 def test_a_wide_bind_takes_addresses_and_its_own_name_alone():

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from fields.errors import FieldsError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-WIDE = ("0.0.0.0", "::", "")
+WIDE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # what stands for them here
 
 
 def new_token() -> str:
@@ -32,15 +32,22 @@ class Guard:
     Args:
         host: that the server binds.
         token: a client's first message.
-        origins: more of them that pages may come from, such as a proxy's `https://hub.example`.
+        origins: more of them that pages may come from, such as a proxy's `https://hub.example`,
+            with the path that it puts in front of ours, if it does.
+
+    Attributes:
+        prefixes: of each origin that path, without a slash at its end.
     """
 
     host: str
     token: str = field(default_factory=new_token)
     origins: Collection[str] = ()
+    prefixes: tuple[str, ...] = field(init=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "origins", tuple(checked_origin(o) for o in self.origins))
+        checked = [checked_origin(o) for o in self.origins]
+        object.__setattr__(self, "origins", tuple(origin for origin, _ in checked))
+        object.__setattr__(self, "prefixes", tuple(prefix for _, prefix in checked))
 
     @property
     def is_wide(self) -> bool:
@@ -71,6 +78,21 @@ class Guard:
         same = parts.scheme in ("http", "https") and parts.netloc.lower() == (host or "").lower()
         return None if same else f"pages of {origin[:80]!r} may not open this viewer"
 
+    def own_path(self, path: str) -> str:
+        """Without the prefix of a proxy that has passed it on as it was."""
+        for prefix in self.prefixes:
+            if prefix and path.startswith(f"{prefix}/"):
+                return path[len(prefix) :]
+        return path
+
+    def addresses(self, port: int) -> list[str]:
+        """Of the page, with the token in its fragment, which browsers send to nobody: the own one,
+        and those of proxies."""
+        name = WIDE.get(self.host, self.host)
+        name = f"[{name}]" if ":" in name else name
+        proxies = [o + p for o, p in zip(self.origins, self.prefixes, strict=True)]
+        return [f"{place}/#{self.token}" for place in (f"http://{name}:{port}", *proxies)]
+
     def knows(self, token: object) -> bool:
         """Compared in constant time."""
         given = token.encode() if isinstance(token, str) else b""
@@ -84,16 +106,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def checked_origin(origin: str) -> str:
-    """In the form of a browser's header; FieldsError where it is none."""
+def checked_origin(origin: str) -> tuple[str, str]:
+    """In the form of a browser's header, and the path behind it; FieldsError where it is none."""
     parts = urlsplit(origin)
     try:
         sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         sound = False
-    if not sound or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise FieldsError(f"--allow-origin must be such as https://hub.example, got {origin!r}")
-    return f"{parts.scheme}://{parts.netloc}".lower()
+    if not sound or parts.query or parts.fragment or "@" in parts.netloc:
+        raise FieldsError(
+            "--allow-origin must be such as https://hub.example, with a path where the proxy puts"
+            f" one in front, got {origin!r}"
+        )
+    return f"{parts.scheme}://{parts.netloc}".lower(), parts.path.rstrip("/")
 
 
 def _name_of(host: str | None) -> str | None:

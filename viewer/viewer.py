@@ -25,7 +25,8 @@ class Viewer:
         thing: a run, or a function; see `view`.
         port: 7007 by default, or any that is free where that is taken.
         host: the address that is listened at; that of this machine alone by default.
-        origins: more of them that pages may come from, such as a proxy's.
+        origins: more of them that pages may come from: that of a proxy, with the path that it puts
+            in front of ours, if it does; a notebook's frame then goes through the first of them.
         training: of the run, under way.
         proxy: whether frames of a scene in motion are drawn from a baked proxy: "on", "off" or, on
             a CPU alone, "auto".
@@ -57,13 +58,11 @@ class Viewer:
     @property
     def url(self) -> str:
         """With the token in its fragment, which browsers send to nobody."""
-        name = "127.0.0.1" if self.guard.host in ("0.0.0.0", "", "127.0.0.1") else self.guard.host
-        name = f"[{name}]" if ":" in name else name
-        return f"http://{name}:{self.port}/#{self.guard.token}"
+        return self.guard.addresses(self.port)[0]
 
     def lines(self) -> list[str]:
         """What the reader should know: the address, and the way to it from elsewhere."""
-        result = [self.url]
+        result, proxies = [self.url], self.guard.addresses(self.port)[1:]
         if self.guard.is_wide:
             result.append(
                 f"listening at {self.guard.host or 'every address'}: whoever has the token may"
@@ -74,7 +73,7 @@ class Viewer:
                 f"from another machine: ssh -L {self.port}:127.0.0.1:{self.port} USER@THIS_MACHINE,"
                 " then the same address"
             )
-        return result
+        return [*result, *(f"through the proxy: {address}" for address in proxies)]
 
     def wait(self) -> None:
         """Until Ctrl-C."""
@@ -97,8 +96,9 @@ class Viewer:
 
     def _repr_html_(self) -> str:
         """For a notebook: an IFrame."""
+        address = self.guard.addresses(self.port)[:2][-1]
         return (
-            f'<iframe src="{html.escape(self.url)}" width="100%" height="640"'
+            f'<iframe src="{html.escape(address)}" width="100%" height="640"'
             ' style="border:0" title="fields viewer"></iframe>'
         )
 
