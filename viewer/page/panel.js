@@ -109,13 +109,18 @@ export class Panel {
     const loop = control({ kind: "switch", name: "loop", title: "Closed", value: false },
       (value) => { path.closed = value; this.showPath(); });
     this.loop = loop;
+    const forms = { nerfstudio: "toJSON", "transforms.json": "toFrames" };
+    const form = control(
+      { kind: "choice", name: "form", title: "Saved as", value: "nerfstudio", choices: Object.keys(forms) },
+      (value) => { this.form = forms[value]; });
+    this.form = forms.nerfstudio;
     this.playing = button("Play (Space)", () => this.app.play());
     this.stop = button("Stop the film", () => this.app.stream.send("do", { name: "stop-film" }), { hidden: true });
     const part = section("Camera path", false,
       element("div", { className: "buttons" },
         button("Add key (K)", () => this.app.addKey()), this.playing,
         button("Save JSON", () => this.savePath()), button("Load JSON", () => file.click()), file),
-      this.keys, this.length, loop.row,
+      form.row, this.keys, this.length, loop.row,
       element("div", { className: "row" }, element("span", {}, "Film, pixels"),
         element("span", {}, width, " × ", height)),
       element("div", { className: "row" }, element("span", {}, "Frames a second"), fps),
@@ -127,7 +132,7 @@ export class Panel {
   }
 
   savePath() {
-    const text = JSON.stringify(this.app.path.toJSON(...this.size()));
+    const text = JSON.stringify(this.app.path[this.form](...this.size()));
     save("camera_path.json", new Blob([text], { type: "application/json" }));
   }
 

@@ -1,5 +1,6 @@
-// Key frames of a camera, the path through them, and its files: nerfstudio's form, with all frames
-// written out, which `fields render --camera` draws; read are that form and transforms.json.
+// Key frames of a camera, the path through them, and its files: nerfstudio's form, with its key frames,
+// or that of transforms.json, whose every frame has a matrix and a lens. `fields render --camera`
+// draws both.
 
 import * as v from "./vec.js";
 
@@ -66,6 +67,17 @@ export class Path {
     };
   }
 
+  // As transforms.json has it.
+  toFrames(width, height) {
+    return {
+      w: width, h: height, fps: this.fps, is_cycle: this.closed,
+      frames: this.views().map(({ c2w, fov, time }) => ({
+        transform_matrix: [0, 4, 8, 12].map((i) => c2w.slice(i, i + 4)),
+        fl_y: height / 2 / Math.tan(fov * Math.PI / 360), ...(time === undefined ? {} : { time }),
+      })),
+    };
+  }
+
   // Throws an Error, in one line, for what is no path.
   load(content) {
     let views, spacing = 1;
@@ -84,6 +96,7 @@ export class Path {
         c2w: matrixOf(frame.transform_matrix), fov: fovOf({ ...content, ...frame }),
         time: frame.time,
       }));
+      if (content.fps > 0) spacing = 1 / content.fps;
     } else throw new Error("the file holds no keyframes, camera_path or frames");
     const every = Math.ceil(views.length / 120);
     this.keys = views.filter((_, i) => i % every === 0).map((view) => ({

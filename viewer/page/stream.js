@@ -38,9 +38,13 @@ export class Stream {
     const blob = new Blob([new Uint8Array(data, HEADER)], { type: TYPES[header.format] });
     const bitmap = header.kind === FILM ? Promise.resolve(blob) : createImageBitmap(blob);
     // In the order in which they came.
-    this._order = Promise.all([bitmap, this._order]).then(([picture]) => {
-      this.decoded(header, picture);
-    });
+    this._order = Promise.all([bitmap, this._order]).then(
+      ([picture]) => this.decoded(header, picture),
+      (error) => {
+        if (header.kind === FRAME) this.send("shown", { id: header.id });
+        this.told({ type: "error", text: `a picture could not be read: ${error.message}` });
+      },
+    );
   }
 }
 
