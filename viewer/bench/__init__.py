@@ -3,8 +3,8 @@
 A viewer runs in a process of its own, as `fields view` starts it, and a page in headless Chromium
 on the same machine: what they share is shared in the figures. The page follows a fixed path, a new
 pose at every refresh of the screen; 60 poses are not counted, 600 are. Then the hand rests, and the
-time is taken until the picture is whole and without loss. Of a scene that is baked, the bake is
-waited for first.
+time is taken until the picture is whole and without loss. A scene that can be baked has two rows:
+drawn from the field itself, and from its proxy, of which is told what it loses against the field.
 """
 
 import argparse

@@ -25,6 +25,8 @@ REFRESH = 60.0  # of headless Chromium, in Hz
 # What "60 frames a second" means here: see `claims`.
 FRESH, P95, P99 = 58.0, 18.0, 33.4
 _WAIT = 120.0  # seconds for whatever comes in a moment
+_BAKED_WAIT = 90.0  # seconds for the proxy of a scene that is fitted: at first it is fog
+_VIEWS = 8  # that tell what a proxy loses
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 # A pose for every refresh; flat subjects are moved and zoomed, solid ones turned and approached.
@@ -102,17 +104,49 @@ def measure(
         page.evaluate("fieldsViewer.fold()")
         if not training:
             _until(page, "fieldsViewer.subject.exact")
-            _until(page, "fieldsViewer.proxy?.state !== 'baking'")
-        for number in range(options.rounds):
-            time.sleep(1.0)
-            row = _round(page, options.poses, process, training)
-            name = Path(thing).name
-            rows.append(
-                {"work": name, "engine": "fields", "round": number, "width": size[0],
-                 "height": size[1], "training": training, "browser": chromium.version, **row}
-            )  # fmt: skip
+        common = {"work": Path(thing).name, "engine": "fields", "width": size[0],
+                  "height": size[1], "training": training, "browser": chromium.version}  # fmt: skip
+        for way in _ways(page, None if training else thing, size):
+            for number in range(options.rounds):
+                time.sleep(1.0)
+                row = _round(page, options.poses, process, training)
+                rows.append({**common, **way, "round": number, **row})
         chromium.close()
     return rows
+
+
+def _ways(page: Any, run: str | None, size: tuple[int, int]) -> Iterator[Row]:
+    """How what moves is drawn: a scene from its field, and from its proxy once that is baked, with
+    what that loses of a run. A bake does not go on beside what is measured, but while a scene is
+    fitted, where it belongs to it."""
+    if not page.evaluate("!!fieldsViewer.proxy"):
+        yield {}
+        return
+    if run:
+        _until(page, "fieldsViewer.proxy.state !== 'baking'")
+    page.evaluate("fieldsViewer.set('use_proxy', false, true)")
+    yield {"asked": "field"}
+    page.evaluate("fieldsViewer.set('use_proxy', true, true)")
+    with contextlib.suppress(FieldsError):
+        _until(page, "fieldsViewer.proxy.state === 'ready'", wait=0 if run else _BAKED_WAIT)
+        yield {"asked": "proxy", "proxy_psnr": proxy_psnr(run, size) if run else None}
+
+
+def proxy_psnr(path: str, size: tuple[int, int]) -> float:
+    """dB of the pictures of a scene's proxy against those of its field, mean of views around it."""
+    from fields.bricks import bake
+    from fields.runs import SceneRun, load
+    from fields.runs.scene_bricks import BakedScene, eyes_of
+
+    run = load(path)
+    assert isinstance(run, SceneRun)
+    bricks = bake(run.field, eyes_of(run))
+    assert bricks is not None  # since the viewer has them too
+    baked, found = BakedScene(run, bricks), []
+    for camera in run.orbit(_VIEWS, size):
+        difference = baked.picture(camera) / 255.0 - run.render(camera=camera) / 255.0
+        found.append(-10 * np.log10(max(float((difference**2).mean()), 1e-10)))
+    return round(float(np.mean(found)), 2)
 
 
 def _round(page: Any, poses: int, process: subprocess.Popen, training: bool) -> Row:
@@ -190,12 +224,12 @@ def _median(values: list[float]) -> float | None:
     return round(float(np.median(values)), 2) if values else None
 
 
-def _until(page: Any, holds: str, every: float = 0.05) -> None:
-    end = time.monotonic() + _WAIT
+def _until(page: Any, holds: str, every: float = 0.05, wait: float = _WAIT) -> None:
+    end = time.monotonic() + wait
     while not page.evaluate(holds):
         if time.monotonic() > end:
             said = page.text_content("#message") or "nothing"
-            raise FieldsError(f"the page did not come so far within {_WAIT:g} s; it says: {said}")
+            raise FieldsError(f"the page did not come so far within {wait:g} s; it says: {said}")
         time.sleep(every)
 
 

@@ -24,7 +24,7 @@ def table(result: dict[str, Any]) -> None:
     shown = Table()
     for title in _COLUMNS:
         shown.add_column(title, justify="left" if title in _COLUMNS[:3] else "right")
-    key = lambda row: (row["work"], row["training"])  # noqa: E731
+    key = lambda row: (row["work"], row["training"], row.get("asked"))  # noqa: E731
     for _, group in groupby(result["rows"], key=key):
         shown.add_row(*_cells(worst(list(group))))
     out.print(shown)
@@ -50,9 +50,10 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
     width, height, scale = row["width"], row["height"], row["scale_median"]
     pixels = f"{round(width * scale)} x {round(height * scale)}"
+    loss = f", {row['proxy_psnr']:.1f} dB to the field" if row.get("proxy_psnr") else ""
     still = "–" if row["still_seconds"] is None else f"{row['still_seconds']:.2f}"
     return [
-        row["work"], row["drawn"], "on" if row["training"] else "off", pixels,
+        row["work"], row["drawn"] + loss, "on" if row["training"] else "off", pixels,
         f"{scale:.3f}, {row['scale_min']:.3f}", f"{row['fresh_per_second']:.1f}", four("interval"),
         four("pose_to_present"), f"{row['draw_ms'] or 0:.1f}, {row['encode_ms'] or 0:.1f}", still,
         f"{100 * row['server_share']:.0f}, {100 * row['browser_share']:.0f}",
