@@ -153,7 +153,7 @@ def read(path: Path, size: Size | None, usual: Size) -> CameraPath:
         raise FieldsError(f"{name} is no JSON; name a camera path") from None
     keyed = content if isinstance(content, dict) else {}
     views = keyed.get("camera_path") or keyed.get("frames")
-    if not isinstance(views, list) or not all(isinstance(view, dict) for view in views):
+    if not isinstance(views, list) or not views or not all(isinstance(v, dict) for v in views):
         raise FieldsError(
             f"{name} holds no cameras; it needs camera_path or frames, each with a 4 x 4 matrix"
         )

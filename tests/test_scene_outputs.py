@@ -140,6 +140,7 @@ def test_a_path_of_nerfstudio_and_frames(run, moving, command, tmp_path):
         ({"frames": [{}], "camera_angle_x": 1}, "view 0 has no transform_matrix"),
         ({"frames": [{"fl_x": 3}]}, "no w and h"),
         ({"frames": "all"}, "holds no cameras"),
+        ({"frames": []}, "holds no cameras"),
         ({"frames": [1]}, "holds no cameras"),
         ({"frames": [{"fl_x": "3"}]}, "it must be a finite number"),
     ],

@@ -127,13 +127,16 @@ def shape(run: "ShapeRun", parsed: argparse.Namespace) -> None:
     from fields.pictures import write_picture
     from fields.pictures.naming import shown
 
-    size = parsed.size or (800, 800)
-    if not isinstance(size, tuple):
-        raise FieldsError(f"--size of a shape is WIDTHxHEIGHT, such as 800x800, got {size:g}x")
+    if isinstance(parsed.size, float):
+        raise FieldsError(
+            f"--size of a shape is WIDTHxHEIGHT, such as 800x800, got {parsed.size:g}x"
+        )
+    size, fps = parsed.size or (800, 800), camera_paths.FPS
     angles = {n: v for n in ("azimuth", "elevation") if (v := getattr(parsed, n)) is not None}
     if parsed.camera:
-        path = camera_paths.read(Path(parsed.camera), size, size)
-        views = [shot.camera for shot in path.shots]
+        path = camera_paths.read(Path(parsed.camera), parsed.size, size)
+        views, fps = [shot.camera for shot in path.shots], path.fps
+        size = views[0].width, views[0].height
     elif parsed.orbit:
         views = run.orbit(parsed.orbit, size)
     else:
@@ -145,7 +148,7 @@ def shape(run: "ShapeRun", parsed: argparse.Namespace) -> None:
     if is_film(out):
         from fields.films import write_film
 
-        write_film(out, drawn, size, parsed.fps or 30.0)
+        write_film(out, drawn, size, parsed.fps or fps)
         print(f"{shown(out)}: {len(views)} views of {size[0]} x {size[1]} pixels")
         return
     paths = render_scene.numbered(out, len(views))
