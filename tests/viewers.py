@@ -212,9 +212,10 @@ def browser():
         made.close()
 
 
-def open_page(browser, viewer, url=None, **options):
+def open_page(browser, viewer, url=None, size=(640, 400)):
     """A page that is ready, with what it complained of and whom it asked."""
-    page = browser.new_page(viewport={"width": 640, "height": 400}, **options)
+    page = browser.new_page()
+    page.set_viewport_size({"width": size[0], "height": size[1]})
     page.wrong, page.asked = [], []
     page.on("console", lambda line: page.wrong.append(line.text) if line.type == "error" else None)
     page.on("pageerror", lambda error: page.wrong.append(str(error)))
