@@ -109,9 +109,9 @@ def test_frames_are_counted_once_and_soon_after_their_views(page):
     exact(page)
     page.evaluate(
         """() => { fieldsViewer.frames.measure();
-          let n = 0;
           fieldsViewer.drive = () => {
-            if (n++ < 40) fieldsViewer.subject.camera.turn(0.02, 0); } }"""
+            if (fieldsViewer.frames.log.length < 20) fieldsViewer.subject.camera.turn(0.02, 0);
+          }; }"""
     )
     until(lambda: page.evaluate("fieldsViewer.frames.log.length") > 15, "frames")
     ids = page.evaluate("fieldsViewer.frames.log.map((f) => f.id)")
@@ -216,12 +216,37 @@ def test_it_works_with_the_keyboard_alone_and_says_its_keys(page):
     page.keyboard.press("h")
     assert not page.is_visible("#panel")
     page.keyboard.press("h")
+    # What is focused takes its own keys alone.
+    page.focus("input[name=lossless]")
+    page.keyboard.press("k")
+    assert page.evaluate("fieldsViewer.path.keys.length") == 1
+    page.focus("input[name=quality]")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("fieldsViewer.values.quality") == 74
+    assert page.evaluate("fieldsViewer.subject.camera.exact !== null")
+    page.keyboard.press("Escape")
+    page.keyboard.down("ArrowLeft")
+    until(lambda: page.evaluate("fieldsViewer.subject.camera.exact === null"), "a turn")
+    page.keyboard.up("ArrowLeft")
     unnamed = page.evaluate(
         """[...document.querySelectorAll("#panel button, #panel input, #panel select, nav button")]
           .filter((e) => !e.labels?.length && !e.ariaLabel && !e.textContent.trim() && !e.hidden)
           .map((e) => e.outerHTML)"""
     )
     assert unnamed == []
+
+
+def test_a_narrow_page_shows_as_much_from_side_to_side_as_a_square_one(page):
+    page.set_viewport_size({"width": 300, "height": 900})
+    until(lambda: page.evaluate("fieldsViewer.aspect()") < 0.7)
+    page.keyboard.press("0")
+    aspect = page.evaluate("fieldsViewer.aspect()")
+    fov = np.radians(page.evaluate("fieldsViewer.subject.camera.fov"))
+    usual = np.radians(page.evaluate("fieldsViewer.about.fov"))
+    assert np.tan(fov / 2) * aspect == pytest.approx(np.tan(usual / 2))
+    exact(page)
+    seen = (pixels_of(page) < 255).any(2)
+    assert seen.any() and not (seen[:, 0].any() or seen[:, -1].any())
 
 
 def test_light_and_dark_differ_and_can_be_read(page):

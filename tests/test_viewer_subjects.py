@@ -120,6 +120,34 @@ def test_occupancy_and_colour_maps_are_drawn(scene):
     assert np.array_equal((grey == 0).all(2), (turbo == 0).all(2))
 
 
+def test_the_depth_of_a_shape_through_a_colour_map_stands_before_white(shape):
+    subject = subject_of(shape)
+    camera = shape.camera((60, 60))
+    settings = usual(subject, output="depth", colours="viridis")
+    drawn = whole(subject.parts(camera, settings, GO_ON), (60, 60))
+    grey = shape.render(camera=camera, shading="depth", smooth=1)
+    nothing = (grey == 255).all(2)
+    assert np.array_equal((drawn == 255).all(2), nothing)
+    assert (drawn[~nothing].std(1) > 5).all()
+
+
+def test_of_the_photos_those_alone_are_read_that_are_asked_for(scene, monkeypatch):
+    from fields_viewer.subjects import scene as module
+
+    read = []
+    original = module.load_images
+
+    def load_images(source, split):
+        read.append(len(source.splits[split]))
+        return original(source, split)
+
+    monkeypatch.setattr(module, "load_images", load_images)
+    subject = SceneSubject(scene)
+    for frame in [*scene.source().splits["train"][:3], scene.source().splits["train"][0]]:
+        list(subject.truth(frame.camera, usual(subject, compare="truth"), GO_ON))
+    assert read == [1, 1, 1]
+
+
 def test_the_truth_of_a_scene_is_its_photo_at_the_photos_camera_alone(scene):
     subject = subject_of(scene)
     frame = scene.source().splits["train"][3]

@@ -14,8 +14,10 @@ export class Camera {
     this.reset();
   }
 
-  reset() {
-    this.fov = this.home.fov;
+  // `aspect`: of a narrow stage, which then shows as much from side to side as a square one.
+  reset(aspect = 1) {
+    const half = Math.tan(this.home.fov * Math.PI / 360) / Math.min(aspect, 1);
+    this.fov = Math.min(2 * Math.atan(half) * 180 / Math.PI, 120);
     this.up = v.unit(this.home.up);
     this.set(this.home.c2w, this.home.target);
   }

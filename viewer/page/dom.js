@@ -19,7 +19,7 @@ export const section = (title, open, ...children) =>
 
 let count = 0;
 
-// A labelled control; `set` changes it without telling.
+// A labelled control; `set` changes it without telling. Of a slider `said` gives the text beside it.
 export function control(setting, changed) {
   const id = `control-${count++}`;
   const label = element("label", { htmlFor: id }, setting.title);
@@ -38,11 +38,13 @@ export function control(setting, changed) {
     return { row, set: (value) => { box.checked = value; } };
   }
   const digits = setting.step >= 1 ? 0 : Math.min(4, Math.ceil(-Math.log10(setting.step)));
+  const powers = (value) => value > 0 ? (10 ** value).toPrecision(3) : "off";
+  const said = setting.said ?? (setting.power ? powers : (value) => value.toFixed(digits));
   const shown = element("output", { htmlFor: id });
   const range = element("input", {
     id, type: "range", name: setting.name, min: setting.low, max: setting.high, step: setting.step,
   });
-  const set = (value) => { range.value = value; shown.textContent = (+value).toFixed(digits); };
+  const set = (value) => { range.value = value; shown.textContent = said(+value); };
   set(setting.value);
   range.addEventListener("input", () => { set(range.value); changed(+range.value); });
   const row = element("div", { className: "row" }, label, shown, range);

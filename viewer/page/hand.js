@@ -33,7 +33,7 @@ export class Hand {
   _down(event, stage) {
     if (event.target.closest("button, #curtain, nav")) return;
     stage.setPointerCapture(event.pointerId);
-    stage.focus({ preventScroll: true });
+    stage.focus({ preventScroll: true, focusVisible: false });
     const [x, y] = this._place(event, stage);
     const pan = event.button === 2 || event.button === 1 || event.shiftKey;
     this.pointers.set(event.pointerId, { x, y, pan });
@@ -63,10 +63,11 @@ export class Hand {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { target } = event;
     if (target.closest?.("dialog")) return;
-    const typing = target.matches?.("input, select, textarea");
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const typing = target.matches?.("input[type=number], select");
     if (typing && key !== "Escape") return;
-    if ((key === " " || key === "Enter") && target.closest?.("button, summary")) return;
+    if ((key === " " || key === "Enter") && target.closest?.("button, summary, input")) return;
+    if (key.startsWith("Arrow") && target.matches?.("input, #curtain")) return;
     const once = this.app.keys[key];
     if (once) {
       event.preventDefault();
@@ -74,7 +75,6 @@ export class Hand {
       return;
     }
     const known = ["w", "a", "s", "d", "q", "e", "+", "=", "-", "_"];
-    if (key.startsWith("Arrow") && target.id === "curtain") return;
     if (key.startsWith("Arrow") || known.includes(key)) {
       event.preventDefault();
       this.held.add(key);

@@ -16,7 +16,8 @@ const KEYS = [
   ["F", "orbit or fly"], ["0, double click", "home"], ["1 to 9", "what is drawn"],
   ["C", "compare: off, truth, error"], ["K", "add a key frame"], ["Space", "play the path"],
   ["T", "pause or resume the training"], ["P", "screenshot"], ["H", "hide the panel"],
-  ["L", "light or dark"], ["?", "this list"],
+  ["L", "light or dark"], ["Tab, Escape", "into the panel, and back"],
+  ["one finger, two", "turn; move and zoom"], ["?", "this list"],
 ];
 const by = (id) => document.getElementById(id);
 

@@ -30,7 +30,8 @@ export class Panel {
   _view() {
     const { camera } = this.app.subject;
     const speed = control(
-      { kind: "range", name: "speed", title: "Speed", value: 0, low: -2, high: 2, step: 0.1 },
+      { kind: "range", name: "speed", title: "Speed", value: 0, low: -2, high: 2, step: 0.1,
+        said: (value) => `× ${(2 ** (2 * value)).toPrecision(2)}` },
       (value) => { camera.speed = 2 ** (2 * value); });
     this.fov = control(
       { kind: "range", name: "fov", title: "Field of view", value: camera.fov, low: 5, high: 120,

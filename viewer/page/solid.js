@@ -9,6 +9,7 @@ export class Solid {
     this.app = app;
     this.about = about;
     this.camera = new Camera(about);
+    this.home();
     this.id = 0;
     this.sent = "";
     this.waiting = null; // the frame that is shown next
@@ -102,5 +103,5 @@ export class Solid {
     if (zoom) this.camera.zoom(3 ** (zoom * seconds));
   }
 
-  home() { this.camera.reset(); }
+  home() { this.camera.reset(this.app.aspect()); }
 }

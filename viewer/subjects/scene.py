@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import math
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ from fields_viewer.subjects.subject import (
 )
 
 _SAME_VIEW = 1e-4  # difference of matrices, over the length of the scene
+_PHOTOS = 16  # that are kept
 _OUTPUTS = ("colour", "depth", "normals", "opacity", "occupancy")
 
 
@@ -59,13 +61,13 @@ class SceneSubject(Solid):
         self.baked: BakedScene | None = None
         self._left: tuple[Any, BakedScene] | None = None  # of it, for some crop and density
         self._densities: tuple[int, Tensor] | None = None
-        self._images: dict[str, Any] = {}  # of each split, once it is compared with
+        self._photos: dict[tuple[str, int], np.ndarray] = {}  # by split and number
 
     def settings(self) -> list[Setting]:
         result = [
             Setting("output", "Output", "colour", choices=_OUTPUTS),
             Setting("colours", "Colours of depth", "grey", choices=COLOURS),
-            Setting("threshold", "Least density, power of 10", 0.0, low=0.0, high=3.0, step=0.05),
+            Setting("threshold", "Least density", 0.0, high=3.0, step=0.05, is_power=True),
         ]
         if self.run.moves:
             result.insert(1, Setting("time", "Time", 0.0))
@@ -100,7 +102,7 @@ class SceneSubject(Solid):
 
     def replaces(self, before: Subject) -> None:
         if isinstance(before, SceneSubject):
-            self._images = before._images
+            self._photos = before._photos
             if before.baked is not None:
                 self.baked = BakedScene(self.run, before.baked.bricks)
 
@@ -284,6 +286,17 @@ class SceneSubject(Solid):
     def _scene(self) -> Any:
         return self.run.source()
 
+    def _photo(self, split: str, index: int) -> np.ndarray:
+        """[H, W, C] uint8; it alone is read, and a few are kept."""
+        key = (split, index)
+        if key not in self._photos:
+            frame = self._scene.splits[split][index]
+            alone = dataclasses.replace(self._scene, splits={split: (frame,)})
+            self._photos[key] = load_images(alone, split).image(0)
+            for old in list(self._photos)[:-_PHOTOS]:
+                del self._photos[old]
+        return self._photos[key]
+
     def _photo_at(self, camera: Camera) -> tuple[np.ndarray, Camera] | None:
         """The photo [H, W, 3] in [0, 1] that was taken from there, and its camera."""
         for split, frames in self._scene.splits.items():
@@ -291,10 +304,7 @@ class SceneSubject(Solid):
                 difference = np.abs(frame.camera.cam_to_world - camera.cam_to_world)
                 difference[:3, 3] /= self._length
                 if difference.max() < _SAME_VIEW:
-                    if split not in self._images:
-                        self._images[split] = load_images(self._scene, split)
-                    photo = over(self._images[split].image(i), self.run.background)
-                    return photo, frame.camera
+                    return over(self._photo(split, i), self.run.background), frame.camera
         return None
 
 

@@ -101,6 +101,9 @@ class ShapeSubject(Solid):
     ) -> np.ndarray:
         field = None if plain else self.run.colour_field
         shading = settings.get("output", "lit")
+        colours = settings.get("colours", "grey") if shading == "depth" else "grey"
+        if colours != "grey":
+            smooth = 1  # a mean of the depths beside an edge is no depth
         pixels = tracing.draw(
             tracer,
             camera,
@@ -112,7 +115,7 @@ class ShapeSubject(Solid):
             device=device_of(self.run.field),
             cancel=cancel,
         )
-        return mapped(pixels, settings.get("colours", "grey")) if shading == "depth" else pixels
+        return mapped(pixels, colours, nothing=255)
 
     def _tracer(self, settings: Settings) -> tracing.Tracer:
         tracer = self.run.tracer()

@@ -31,6 +31,7 @@ class Setting:
         value: at the beginning.
         choices: of a choice.
         low, high, step: of a slider.
+        is_power: the value is a power of 10, and 0 stands for nothing.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Setting:
     low: float = 0.0
     high: float = 1.0
     step: float = 0.01
+    is_power: bool = False
 
     def allows(self, value: Any) -> bool:
         if self.choices:
@@ -60,6 +62,7 @@ class Setting:
             "low": self.low,
             "high": self.high,
             "step": self.step,
+            "power": self.is_power,
         }
 
 
@@ -196,14 +199,14 @@ def parts_of(width: int, height: int, side: int = PART) -> list[Box]:
     return sorted(boxes, key=lambda b: math.dist(middle, ((b[0] + b[2]) / 2, (b[1] + b[3]) / 2)))
 
 
-def mapped(grey: np.ndarray, name: str) -> np.ndarray:
-    """Grey [H, W, 3] uint8 through a colour map; what is black was nothing, and stays black."""
+def mapped(grey: np.ndarray, name: str, nothing: int = 0) -> np.ndarray:
+    """Grey [H, W, 3] uint8 through a colour map; what is as grey as `nothing` stays so."""
     if name == "grey":
         return grey
     from matplotlib import colormaps
 
     levels = (colormaps[name](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
-    levels[0] = 0
+    levels[nothing] = nothing
     return levels[grey[..., 0]]
 
 
