@@ -60,6 +60,14 @@ def test_it_pauses_goes_on_and_keeps_a_checkpoint(tmp_path):
     assert fit.run.steps == 400
 
 
+def test_a_page_hears_nothing_before_its_welcome(tmp_path, monkeypatch):
+    with InView(tmp_path / "run", 300, slow=0.005) as fit:
+        hub = fit.viewer.hub
+        describe = hub.describe
+        monkeypatch.setattr(hub, "describe", lambda: (time.sleep(0.6), describe())[1])
+        assert Page(fit.viewer).next()["type"] == "welcome"
+
+
 def test_pages_hear_of_the_curves_and_of_the_end(tmp_path):
     with InView(tmp_path / "run", 200, slow=0.003) as fit:
         page = Page(fit.viewer)

@@ -75,13 +75,17 @@ class Client:
         self._cancel = torch.zeros(1, dtype=torch.uint8)
         # Of frames in motion, which a newer view does not end: they would never come.
         self._gone = torch.zeros(1, dtype=torch.uint8)
-        self._closed = False
+        self._is_welcome = self._closed = False
         self._sending: Future[None] | None = None
         self._encoder = ThreadPoolExecutor(1, "fields-viewer-encode")
         self._thread = threading.Thread(target=self._run, name="fields-viewer", daemon=True)
 
     def start(self) -> None:
+        """Welcome the page, which hears nothing before, and then what has changed meanwhile."""
         self.tell(type="welcome", **self.hub.describe(), values=self.settings)
+        self._is_welcome = True
+        for kind, thing in self.hub.told().items():
+            self.tell(type=kind, **thing.state())
         self._thread.start()
 
     def close(self) -> None:
@@ -101,8 +105,9 @@ class Client:
         self._send(json.dumps(message))
 
     def post(self, text: str) -> None:
-        """Send text that is JSON already."""
-        self._send(text)
+        """Send text that is JSON already, once the page is welcome."""
+        if self._is_welcome:
+            self._send(text)
 
     @property
     def wants_proxy(self) -> bool:

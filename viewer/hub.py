@@ -41,6 +41,10 @@ class Hub:
         subject.replaces(self.subject)
         self.subject = subject
 
+    def told(self) -> dict[str, Training | Baking]:
+        """What pages hear of again and again, by the type of the message."""
+        return {"proxy": self.baking} | ({"training": self.training} if self.training else {})
+
     @property
     def is_training(self) -> bool:
         """Steps are taken now."""

@@ -106,9 +106,9 @@ class Server:
         self.port = next(iter(server.sockets)).getsockname()[1]
         self._ready.set()
         async with server:
-            told = {"training": self.hub.training, "proxy": self.hub.baking}
             telling = [
-                asyncio.create_task(self._tell(k, thing)) for k, thing in told.items() if thing
+                asyncio.create_task(self._tell(kind, thing))
+                for kind, thing in self.hub.told().items()
             ]
             await self._done.wait()
             for task in telling:

@@ -8,12 +8,12 @@ export class Panel {
     this.controls = new Map();
     this.root = document.getElementById("panel");
     this.root.replaceChildren();
+    if (about.training) this.root.append(this._training());
     this.root.append(this._output(about));
     if (!about.flat) this.root.append(this._view(about));
     if (about.photos?.length) this.root.append(this._photos(about.photos));
     if (about.box) this.root.append(this._crop(about.box));
     if (!about.flat) this.root.append(this._path());
-    if (about.training) this.root.append(this._training());
     this.root.append(this._figures());
   }
 
