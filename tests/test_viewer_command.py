@@ -7,12 +7,12 @@ import sys
 
 import pytest
 from small import TINY, one_line, picture
-from viewers import CHROMIUM, Page, until
+from viewers import CHROMIUM, Page, fitted_scene, until
 
 import fields
 from fields.cli import main
 from fields_viewer.bench import driving
-from fields_viewer.bench.shown import worst
+from fields_viewer.bench.shown import table, worst
 
 
 class Addressed:
@@ -157,3 +157,21 @@ def test_a_short_drive_of_a_run_and_of_a_fit(tmp_path, capsys, monkeypatch):
     assert [row["training"] for row in rows] == [False, True]
     assert all(row["drawn"] == "tiles" and row["fresh_per_second"] > 0 for row in rows)
     assert rows[0]["still_seconds"] >= 0
+
+
+def test_a_scene_is_driven_from_its_field_and_from_its_proxy(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium here (Debian: apt-get install chromium)")
+    monkeypatch.setattr(driving, "WARM_UP", 5)
+    run = fitted_scene(tmp_path)
+    options = ["--rounds", "1", "--poses", "20", "--size", "200x160"]
+    assert main(["bench", "viewer", str(run.path), *options, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    field, proxy = result["rows"]
+    assert (field["asked"], field["drawn"]) == ("field", "field")
+    assert (proxy["asked"], proxy["drawn"]) == ("proxy", "proxy")
+    assert proxy["proxy_psnr"] > 25
+    assert proxy["proxy_bytes"] > 0
+    table(result)
+    assert f"proxy, {proxy['proxy_psnr']:.1f} dB to the field" in capsys.readouterr().out

@@ -43,7 +43,11 @@ class Hub:
 
     def told(self) -> dict[str, Training | Baking]:
         """What pages hear of again and again, by the type of the message."""
-        return {"proxy": self.baking} | ({"training": self.training} if self.training else {})
+        told: dict[str, Training | Baking | None] = {
+            "training": self.training,
+            "proxy": self.baking if self.baking.is_wanted else None,
+        }
+        return {kind: thing for kind, thing in told.items() if thing is not None}
 
     @property
     def is_training(self) -> bool:
