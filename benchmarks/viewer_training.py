@@ -40,7 +40,7 @@ class Measured(Training):
     def __init__(self, share: float):
         super().__init__(progress.Silent(), Turns(share))
         self.seconds = self.processor = 0.0
-        self.begun = self.ended = self.drawn = 0.0
+        self.begun = self.ended = self.drawn = self.baked = 0.0
 
     def __enter__(self) -> float:
         waited = super().__enter__()
@@ -103,7 +103,10 @@ def fitted_in_view(arguments: list[str], training: Measured) -> tuple[Run, int]:
 
     def resume() -> None:
         moves.wait()
-        training.begun, training.drawn = time.perf_counter(), training.turns.drawn
+        turns = training.turns
+        training.begun, training.drawn, training.baked = (
+            time.perf_counter(), turns.drawn, turns.baked,
+        )  # fmt: skip
         training.resume()
 
     try:
@@ -190,7 +193,7 @@ def compared(source: str, alone: Run, seen: Run, training: Measured, frames: int
         and processors <= share * passed + SAVED,
         "seconds_moved": round(passed, 1),
         "drawn": round((training.turns.drawn - training.drawn) / passed, 3),
-        "baked": round(training.turns.baked / passed, 3),
+        "baked": round((training.turns.baked - training.baked) / passed, 3),
         "frames": frames,
     }
 
