@@ -143,8 +143,9 @@ STABLE_TORCH_LIBRARY(fields, m) {
         "float truncation, int sign) -> (Tensor, Tensor)");
   m.def(
       "sample_rays(Tensor pixels, Tensor poses, Tensor intrinsics, Tensor? directions, "
-      "Tensor? cameras, Tensor? among, int count, int seed, int step, bool random, float red, "
-      "float green, float blue) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
+      "Tensor? cameras, Tensor? among, Tensor? upto, Tensor? starts, int side, int count, "
+      "int seed, int step, bool random, float red, float green, float blue) -> "
+      "(Tensor, Tensor, Tensor, Tensor, Tensor)");
   m.def("march_rays(Tensor origins, Tensor directions, Tensor bits, " MARCH
         ", bool jitter, int seed, int step) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
   m.def(
@@ -161,14 +162,14 @@ STABLE_TORCH_LIBRARY(fields, m) {
   m.def("spherical_harmonics_backward(Tensor grad, Tensor directions, int degree) -> Tensor");
   m.def(
       "radiance_step(Tensor origins, Tensor directions, Tensor? times, Tensor colours, "
-      "Tensor backgrounds, Tensor bits, " MARCH
+      "Tensor backgrounds, Tensor? weights, Tensor bits, " MARCH
       ", Tensor(a!) table, Tensor(b!) table_m, Tensor(c!) table_v, Tensor(d!) density, "
       "Tensor(e!) density_m, Tensor(f!) density_v, Tensor(g!) colour, Tensor(h!) colour_m, "
       "Tensor(i!) colour_v, Tensor(j!) workspace, " GRID_OF_TABLE ", " RADIANCE ", " RAY_STEP
       ", Tensor(k!)? stages) -> (Tensor, Tensor, Tensor)");
   m.def(
       "rbf_radiance_step(Tensor origins, Tensor directions, Tensor? times, Tensor colours, "
-      "Tensor backgrounds, Tensor bits, " MARCH
+      "Tensor backgrounds, Tensor? weights, Tensor bits, " MARCH
       ", Tensor(a!) table, Tensor(b!) table_m, Tensor(c!) table_v, Tensor(d!) params, "
       "Tensor(e!) params_m, Tensor(f!) params_v, Tensor(g!) workspace, " GRID_OF_TABLE
       ", " RBF_RADIANCE ", " RAY_STEP ", Tensor(h!)? stages) -> (Tensor, Tensor, Tensor)");

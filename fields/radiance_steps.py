@@ -16,6 +16,7 @@ from fields.models.radiance import Radiance, RadianceField
 from fields.ops.training import step_workspace
 from fields.plan import Plan
 from fields.signals.scene import SceneSignal
+from fields.signals.views import Rays
 
 LOOK_EVERY = 16  # steps between two looks at what is empty
 ALL_UNTIL = 256  # steps, until which all cells are looked at
@@ -24,8 +25,8 @@ LOOKS = 1 << 14  # cells of a later look
 # small; later a larger bound gives 0.1 dB more after a minute.
 FOG_WEIGHT, MIN_WEIGHT = 1e-4, 1e-3
 FOG_UNTIL = 256  # steps
-_RUN = 256  # rays, of which batches are made
-_MOST_RAYS = 1 << 17
+_IN_FOG = 256  # samples of a ray where all is fog, about
+_LEAST_RAYS, _MOST_RAYS = 32, 1 << 17
 
 
 class _RayStep:
@@ -33,7 +34,8 @@ class _RayStep:
     occupancy that follows the field.
 
     `batch` of the plan is the number of samples that are trained on, after those of no weight were
-    left out; how many rays that takes is learned from the last step.
+    left out; how many rays that takes is learned from the last step: a few dozen in the first fog,
+    thousands once most of space is empty.
     """
 
     field: Radiance
@@ -42,17 +44,25 @@ class _RayStep:
         self.field, self.signal, self.plan = field, signal, plan
         self.moments = steps.Moments(field)
         self.occupancy = field.occupancy
-        self.count = torch.tensor([max(plan.training.batch // 2, _RUN)])  # rays of the next step
+        # Rays of the next step.
+        self.count = torch.tensor([max(plan.training.batch // _IN_FOG, _LEAST_RAYS)])
+        self.error_map = signal.error_map()
 
     def tensors(self) -> dict[str, Tensor]:
-        """See Step; the occupancy's densities, and the number of rays, are part of it."""
+        """See Step; the occupancy's densities, the number of rays, and errors, are part of it."""
         held = {"occupancy.density": self.occupancy.density, "rays.count": self.count}
-        return self.moments.tensors() | held
+        errors = {} if self.error_map is None else self.error_map.tensors()
+        return self.moments.tensors() | held | errors
+
+    def _rays(self, step: int) -> Rays:
+        return self.signal.rays(int(self.count), self.plan.seed, step, self.error_map)
 
     def _look(self, step: int) -> None:
-        """Ask the field, now and then, where it is empty."""
+        """Ask the field, now and then, where it is empty, and draw pixels by what was seen."""
         if step % LOOK_EVERY != 1:
             return
+        if self.error_map is not None:
+            self.error_map.follow()
         every = step < ALL_UNTIL
         seed = self.plan.seed
         self.occupancy.update(self._density, seed=seed, step=step, samples=None if every else LOOKS)
@@ -69,8 +79,8 @@ class _RayStep:
 
     def _learn(self, used: int, given: int) -> None:
         """Take a few more rays than the last step used, or twice as many where it used all."""
-        wanted = used + used // 5 + _RUN if used < given else 2 * given
-        self.count.fill_(min(max(wanted, 4 * _RUN), _MOST_RAYS))
+        wanted = used + used // 4 + _LEAST_RAYS if used < given else 2 * given
+        self.count.fill_(min(wanted, _MOST_RAYS))
 
 
 class StepOp(NamedTuple):
@@ -107,8 +117,8 @@ class FusedRayStep(_RayStep):
         field, training, seed = self.field, self.plan.training, self.plan.seed
         self._look(step)
         count = int(self.count)
-        rays = self.signal.rays(count, seed, step)
-        loss, _, counts = self.op.step(
+        rays = self._rays(step)
+        loss, errors, counts = self.op.step(
             rays.origins,
             rays.directions,
             rays.colours,
@@ -123,6 +133,7 @@ class FusedRayStep(_RayStep):
             lr_table=factor * training.table_rate,
             lr_params=factor * training.rate,
             times=field.scaled(rays.times),
+            weights=rays.weights,
             min_weight=self._least_weight(step),
             loss=self.loss,
             seed=seed,
@@ -132,7 +143,10 @@ class FusedRayStep(_RayStep):
             weight_decay=training.weight_decay,
             touched_only=training.touched_only,
         )
-        self._learn(int(counts[0]), count)
+        used = int(counts[0])
+        self._learn(used, count)
+        if self.error_map is not None:
+            self.error_map.add(rays.pixels[:used], errors[:used])
         return loss
 
     def _state(self, name: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -150,7 +164,7 @@ class MarchedStep(_RayStep, steps.AutogradStep):
     def __call__(self, step: int, factor: float) -> Tensor:
         training, seed, field = self.plan.training, self.plan.seed, self.field
         self._look(step)
-        rays = self.signal.rays(int(self.count), seed, step)
+        rays = self._rays(step)
         seen = march(
             field,
             rays.origins,
@@ -163,7 +177,8 @@ class MarchedStep(_RayStep, steps.AutogradStep):
             density=lambda *where: field.density(*where)[0],
             min_weight=self._least_weight(step),
         )
-        loss = self.loss(seen.over(rays.backgrounds), rays.colours)
+        values = seen.over(rays.backgrounds)
+        loss = self._weighted(values, rays)
         names, parameters = zip(*self.moments.parameters.items(), strict=True)
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         for name, gradient in zip(names, gradients, strict=True):
@@ -171,8 +186,21 @@ class MarchedStep(_RayStep, steps.AutogradStep):
                 self._improve(name, gradient, step, factor, training)
         kept = max(len(seen.t), 1)
         wanted = int(self.count) * training.batch / kept
-        self.count.fill_(int(min(max(wanted, _RUN), _MOST_RAYS, 2 * int(self.count))))
+        self.count.fill_(int(min(max(wanted, _LEAST_RAYS), _MOST_RAYS, 2 * int(self.count))))
+        if self.error_map is not None:
+            self.error_map.add(rays.pixels, self._each(values.detach(), rays.colours))
         return loss.detach()
+
+    def _weighted(self, values: Tensor, rays: Rays) -> Tensor:
+        """The loss [] of a batch; a loss of the user's own takes all rays alike."""
+        if rays.weights is None or self.loss not in (steps.l1, steps.l2):
+            return self.loss(values, rays.colours)
+        return (rays.weights * self._each(values, rays.colours)).mean()
+
+    def _each(self, values: Tensor, colours: Tensor) -> Tensor:
+        """Errors [R] of rays: their losses, or squares where the loss is the user's own."""
+        away = values - colours
+        return (away.abs() if self.loss is steps.l1 else away.square()).mean(1)
 
 
 def choose(

@@ -20,7 +20,7 @@ import fields
 from fields import FieldsError
 from fields.catalogue import SCENE_MODELS, build
 from fields.cli import main
-from fields.configs import SceneOptions
+from fields.configs import SceneOptions, settings
 from fields.fresh.options import Fresh
 from fields.lens import Perspective
 from fields.pictures import write_picture
@@ -71,13 +71,60 @@ def test_the_same_seed_gives_the_same_bytes_and_steps_may_be_taken_in_parts(scen
     assert not same(other.field.state_dict(), whole.field.state_dict())
 
 
-def test_what_is_gone_on_with_equals_what_was_never_stopped(scene, tmp_path):
+MODELS = {
+    "hashgrid": {},
+    "rbf": {"kernels": 8},
+    "triplane": {"resolution": 16, "features": 4, "width": 16, "depth": 1},
+}
+
+
+def small(model):
+    """Options of a small field of a model."""
+    known = {item.name for item in settings(SCENE_MODELS[model].config)}
+    own = {name: value for name, value in SMALL.items() if name in known}
+    return own | MODELS[model] | {"batch": SMALL["batch"]}
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("pixels", ["uniform", "error"])
+def test_what_is_gone_on_with_equals_what_was_never_stopped(scene, tmp_path, model, pixels):
     """Of a fit whose plan is one: a checkpoint in its midst, and the steps behind it."""
-    target = {"target": 60.0}  # is never reached; the rate is that of fits without an end
-    whole = fit(scene, tmp_path / "a", 40, **target)
-    fit(scene, tmp_path / "b", 20, **target)
-    on = fields.fit(scene, out=tmp_path / "b", steps=40, resume=True, **target)
+    # The target is never reached; the rate is that of fits without an end.
+    options = {"model": model, "pixels": pixels, "target": 60.0, **small(model)}
+    whole = fields.fit(scene, out=tmp_path / "a", steps=40, **options)
+    fields.fit(scene, out=tmp_path / "b", steps=20, **options)
+    on = fields.fit(scene, out=tmp_path / "b", steps=40, resume=True, target=60.0)
     assert same(on.field.state_dict(), whole.field.state_dict())
+    by = on.config["signal"]["options"]["pixels"]
+    assert by == pixels
+    other = {"uniform": "error", "error": "uniform"}[pixels]
+    with pytest.raises(FieldsError, match="--pixels"):
+        fields.fit(scene, out=tmp_path / "b", steps=41, resume=True, pixels=other)
+
+
+def test_steps_have_as_many_samples_in_fog_as_later(tmp_path):
+    """Out of doors, where a ray has hundreds of samples until something stops it."""
+    folder = make(tmp_path / "out", views=4, size=24, outdoors=True)
+    signal = SceneSignal(read_scene(folder), SceneOptions(), torch.device("cpu"))
+    config = SCENE_MODELS["hashgrid"].config.for_signal(
+        3, signal.shape, num_levels=4, log2_table_size=10, **signal.decided
+    )
+    batch = 4096
+    plan = plan_of(Stop(steps=100), kind="scene", model="hashgrid", batch=batch)
+    step = FusedRayStep(build(config), signal, plan, "l2")
+    kept, op = [], step.op.step
+
+    def counted(*tensors, **settings):
+        result = op(*tensors, **settings)
+        kept.append(result[2].tolist())
+        return result
+
+    step.op = step.op._replace(step=counted)
+    for number in range(1, 13):
+        step(number, 1.0)
+    rays, _, samples = np.array(kept).T
+    assert samples[4:].min() >= batch and samples.max() < 1.6 * batch
+    assert rays.max() < 100
 
 
 def test_weights_do_not_depend_on_test_images(scene, tmp_path):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from scipy.stats import chi2
 
 from fields import ops
 
@@ -94,6 +95,56 @@ def test_pixels_can_be_chosen_from():
     assert (numbers == 50).float().mean().item() == pytest.approx(0.5, abs=0.05)
 
 
+def make_tiles(side=3, among=None):
+    """Tiles over the images of make_scene() with random weights, some of them 0."""
+    rows, columns = ops.Tiles.grid(side, 5, 7)
+    count = 3 * rows * columns
+    weights = torch.rand(count, generator=torch.Generator().manual_seed(7)).double()
+    weights[[0, 4]] = 0
+    starts = None
+    if among is not None:
+        pixels = tile_of(among, side).bincount(minlength=count)
+        weights *= pixels > 0
+        starts = torch.nn.functional.pad(pixels.cumsum(0), (1, 0))
+    return ops.Tiles(side, weights.cumsum(0), starts)
+
+
+def tile_of(numbers, side=3):
+    image, y, x = torch.unravel_index(numbers, (3, 5, 7))
+    rows, columns = ops.Tiles.grid(side, 5, 7)
+    return (image * rows + y // side) * columns + x // side
+
+
+def shares(tiles, among):
+    """Of each pixel: its tile's weight, shared by the tile's pixels."""
+    weights = torch.diff(tiles.upto, prepend=torch.zeros(1).double())
+    of = tile_of(among)
+    each = weights[of] / of.bincount(minlength=len(weights))[of]
+    return torch.zeros(105).double().index_add_(0, among, each / weights.sum())
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("some", [False, True], ids=["all", "among"])
+def test_tiles_are_drawn_by_their_weights_and_their_pixels_alike(some):
+    every = torch.arange(105)
+    among = every[every % 3 > 0]
+    among = among[tile_of(among).argsort(stable=True)]
+    tiles = make_tiles(among=among if some else None)
+    scene = make_scene()
+    drawn = ops.sample_rays(*scene, 200_000, 5, 1, among=among if some else None, tiles=tiles)
+    expected = shares(tiles, among if some else every)
+    counts = drawn[4].bincount(minlength=105).double()
+    assert not counts[expected == 0].any() and (expected == 0).any()
+    wanted = 200_000 * expected[expected > 0]
+    far = ((counts[expected > 0] - wanted).square() / wanted).sum().item()
+    assert far < chi2.ppf(0.999, len(wanted) - 1)
+    o, d, _ = twin(*scene, drawn[4])
+    torch.testing.assert_close(drawn[0].double(), o, rtol=0, atol=1e-7)
+    torch.testing.assert_close(drawn[1].double(), d, rtol=0, atol=1e-6)
+    first = ops.sample_rays(*scene, 300, 5, 1, among=among if some else None, tiles=tiles)[4]
+    assert torch.equal(first, drawn[4][:300])
+
+
 def test_directions_of_a_lens_take_the_place_of_a_pinhole():
     pixels, poses, intrinsics = make_scene()
     tables = torch.randn(2, 5, 7, 3, generator=torch.Generator().manual_seed(3))
@@ -122,6 +173,10 @@ def test_directions_of_a_lens_take_the_place_of_a_pinhole():
         ({"directions": torch.zeros(1, 5, 7, 3), "cameras": torch.zeros(3)}, "cameras must be"),
         ({"among": torch.zeros(0).long()}, "among must be"),
         ({"count": -1}, "count must be"),
+        ({"tiles": ops.Tiles(3, torch.ones(17).double())}, "upto must be"),
+        ({"tiles": ops.Tiles(3, torch.ones(18))}, "upto must be float64"),
+        ({"tiles": ops.Tiles(0, torch.ones(18).double())}, "side must be"),
+        ({"tiles": ops.Tiles(3, torch.ones(18).double(), torch.zeros(19).long())}, "together"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, message):
@@ -134,5 +189,10 @@ def test_what_does_not_fit_is_refused(change, message):
 def test_opcheck():
     torch.library.opcheck(
         torch.ops.fields.sample_rays.default,
-        (*make_scene(), None, None, None, 9, 1, 2, True, 0.0, 0.0, 0.0),
+        (*make_scene(), None, None, None, None, None, 1, 9, 1, 2, True, 0.0, 0.0, 0.0),
+    )
+    tiles = make_tiles()
+    torch.library.opcheck(
+        torch.ops.fields.sample_rays.default,
+        (*make_scene(), None, None, None, tiles.upto, None, 3, 9, 1, 2, True, 0.0, 0.0, 0.0),
     )

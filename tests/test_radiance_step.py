@@ -142,6 +142,29 @@ def test_loss_and_gradients_equal_plain_torch(loss, settings):
         assert error(actual, twins) < 3e-3
 
 
+def test_weights_multiply_the_losses_of_rays():
+    field, rays = make_field(), make_rays(300)
+    march, bits = ops.MarchSpec(4, 0.05), torch.full((1, 1), -1)
+    exact = {"min_weight": 0, "min_transmittance": 0}
+    weights = torch.rand(300, generator=torch.Generator().manual_seed(2)) * 2
+    fused, plain = Fused(field), Fused(field)
+    value, errors, _ = fused.step(rays, bits, march, weights=weights, **exact)
+    _, alike, _ = plain.step(rays, bits, march, **exact)
+    assert torch.equal(errors, alike)
+    assert value.item() == pytest.approx((weights * errors).mean().item(), rel=1e-5)
+    ones, double = Fused(field), Fused(field)
+    ones.step(rays, bits, march, weights=torch.ones(300), **exact)
+    double.step(rays, bits, march, weights=torch.full((300,), 2.0), **exact)
+    for a, b, twice in zip(plain.gradients(), ones.gradients(), double.gradients(), strict=True):
+        assert torch.equal(a, b) and error(twice, 2 * a) < 1e-6
+    some = Fused(field)  # weights of 0 leave rays out
+    some.step(rays, bits, march, weights=(torch.arange(300) < 100).float(), **exact)
+    part = Fused(field)
+    part.step([x[:100] for x in rays], bits, march, **exact)
+    for a, b in zip(some.gradients(), part.gradients(), strict=True):
+        assert error(3 * a, b) < 1e-4
+
+
 def test_a_moving_field_takes_times_as_its_fourth_coordinate():
     field, rays = make_field(dim=4), make_rays(120)
     times = torch.rand(120, generator=torch.Generator().manual_seed(4))
@@ -205,13 +228,29 @@ def test_rays_are_used_until_there_are_samples_enough():
     field, rays = make_field(), make_rays(3000)
     march, bits = ops.MarchSpec(4, 0.05), torch.full((1, 1), -1)
     _, errors, counts = Fused(field).step(rays, bits, march, samples=10_000)
-    used = int(counts[0])
-    assert used % 256 == 0 and 0 < used < 3000 and counts[2] >= 10_000
+    used, run = int(counts[0]), 128  # a run is at most a sixteenth of the batch
+    assert used % run == 0 and 0 < used < 3000 and counts[2] >= 10_000
     assert (errors[:used] > 0).all() and not errors[used:].any()
     _, _, fewer = Fused(field).step(rays, bits, march, samples=int(counts[2]) - 1)
     assert fewer.tolist() == counts.tolist()
-    some = Fused(field).step([x[: used - 256] for x in rays], bits, march, samples=10_000)
-    assert some[2][0] == used - 256 and some[2][2] < 10_000
+    some = Fused(field).step([x[: used - run] for x in rays], bits, march, samples=10_000)
+    assert some[2][0] == used - run and some[2][2] < 10_000
+
+
+@pytest.mark.parametrize("given", [24, 100, 1000, 5000])
+def test_a_batch_is_cut_within_a_run_of_the_samples_wanted(given):
+    """In fog, where every ray has hundreds of samples, runs are of a few rays."""
+    field = make_field()
+    with torch.no_grad():
+        field.density_params.zero_()  # a density of 1 everywhere
+    march, bits = ops.MarchSpec(4, 0.005), torch.full((1, 1), -1)
+    wanted = {"samples": 2000, "min_weight": 1e-4, "min_transmittance": 0}
+    _, _, counts = Fused(field).step(make_rays(given), bits, march, **wanted)
+    run = {24: 2, 100: 4, 1000: 32, 5000: 256}[given]
+    used = int(counts[0])
+    assert used % run == 0 and counts[2] >= 2000
+    assert counts[2] * (used - run) < 2000 * used * 1.1  # without its last run it has too few
+    assert counts[2] > 150 * used
 
 
 def test_the_bits_do_not_depend_on_the_number_of_threads():
@@ -280,6 +319,7 @@ def test_a_bf16_step_goes_the_same_way():
         ({"backgrounds": torch.zeros(9, 4)}, "backgrounds must be"),
         ({"bits": torch.zeros(1, 2).long()}, "bits must be"),
         ({"times": torch.zeros(9)}, "table must have"),
+        ({"weights": torch.zeros(8)}, "weights must be"),
         ({"table": "double"}, "table"),
         ({"density": "short"}, "density must be"),
         ({"colour": "short"}, "colour must be"),
@@ -324,7 +364,7 @@ def test_opcheck():
     torch.library.opcheck(
         torch.ops.fields.radiance_step.default,
         (
-            *(origins, directions, None, colours, backgrounds, torch.full((1, 1), -1)),
+            *(origins, directions, None, colours, backgrounds, None, torch.full((1, 1), -1)),
             *march.args(),
             *(t for state in fused.states for t in state),
             fused.workspace,

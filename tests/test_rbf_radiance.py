@@ -204,7 +204,7 @@ def test_opcheck():
     torch.library.opcheck(
         torch.ops.fields.rbf_radiance_step.default,
         (
-            *(origins, directions, None, colours, backgrounds, FULL, *march.args()),
+            *(origins, directions, None, colours, backgrounds, None, FULL, *march.args()),
             *(t for state in fused.states for t in state),
             *(fused.workspace, *spec.grid.args(), *spec.args()),
             *(100, 1e-4, 1e-3, 0, True, 0, 1, *rates),

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cpu/tensors.h"
-#include "maths/camera_rays.h"
+#include "maths/tiles.h"
 
 namespace fields {
 
@@ -29,6 +29,22 @@ inline SceneImages checked_images(const Tensor& pixels, const Tensor& poses,
           read<float>(intrinsics),
           directions ? read<float>(*directions) : nullptr,
           cameras ? read<int32_t>(*cameras) : nullptr};
+}
+
+inline TileDraw checked_tiles(const SceneImages& images, const std::optional<Tensor>& upto,
+                              const std::optional<Tensor>& starts, int64_t side,
+                              const std::optional<Tensor>& among) {
+  if (!upto) return {};
+  STD_TORCH_CHECK(side >= 1, "side must be at least 1");
+  const int64_t rows = (images.height + side - 1) / side,
+                columns = (images.width + side - 1) / side;
+  const int64_t tiles = images.count * rows * columns;
+  STD_TORCH_CHECK(upto->numel() == tiles, "upto must be [tiles]");
+  STD_TORCH_CHECK(
+      starts.has_value() == among.has_value() && (!starts || starts->numel() == tiles + 1),
+      "starts must be [tiles + 1], and belong to among");
+  return {
+      read<double>(*upto), tiles, rows, columns, side, starts ? read<int64_t>(*starts) : nullptr};
 }
 
 // Rays, and what is seen along them: origins, directions, colours, backgrounds [count][3] each, and

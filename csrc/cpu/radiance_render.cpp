@@ -42,7 +42,7 @@ class Renderer {
     }
     batch_.rays = count;
     KeptSamples kept(features_);
-    marcher_.march(0, kept);
+    marcher_.march(0, count, kept);
     float sums[kRunRays][4] = {};  // colour and depth
     alignas(64) float along[3 * kTile], rgb[3 * kTile];
     for (int64_t t = 0; t < kept.tiles(); ++t) {

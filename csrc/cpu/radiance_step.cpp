@@ -23,7 +23,7 @@ Trained checked_state(Tensor& value, Tensor& m, Tensor& v) {
 
 struct StepTensors {
   Tensor colours, backgrounds, workspace;
-  std::optional<Tensor> stages;
+  std::optional<Tensor> weights, stages;
 };
 
 // The step of any decoder, whose arguments are checked by now.
@@ -37,7 +37,8 @@ std::tuple<Tensor, Tensor, Tensor> take_step(const Marched& marched,
   Tensor value = empty_of(tensors.colours, {1});
   Tensor errors = zeros_of(tensors.colours, {rays});
   Tensor counts = torch::stable::new_empty(tensors.colours, {3}, ScalarType::Long);
-  const RayTargets targets{read<float>(tensors.colours), read<float>(tensors.backgrounds), loss,
+  const RayTargets targets{read<float>(tensors.colours), read<float>(tensors.backgrounds),
+                           tensors.weights ? read<float>(*tensors.weights) : nullptr, loss,
                            write<float>(errors)};
   RadianceStages sums;
   RadianceStep<Decoder> op(marched.batch, marched.times, marched.field, shape, state, targets,
@@ -59,6 +60,8 @@ void check_step(const Marched& marched, const StepTensors& tensors, int64_t samp
   STD_TORCH_CHECK(tensors.colours.numel() == 3 * marched.batch.rays &&
                       tensors.backgrounds.numel() == 3 * marched.batch.rays,
                   "colours and backgrounds must be [R, 3]");
+  STD_TORCH_CHECK(!tensors.weights || tensors.weights->numel() == marched.batch.rays,
+                  "weights must be [R]");
   STD_TORCH_CHECK(tensors.workspace.dim() == 2, "workspace must be a matrix");
   STD_TORCH_CHECK(loss >= 0 && loss < static_cast<int64_t>(Loss::given), "unknown loss");
   STD_TORCH_CHECK(!tensors.stages || tensors.stages->numel() == kStages,
@@ -67,16 +70,17 @@ void check_step(const Marched& marched, const StepTensors& tensors, int64_t samp
 }
 
 std::tuple<Tensor, Tensor, Tensor> radiance_step(RAYS, Tensor colours, Tensor backgrounds,
-                                                 Tensor bits, MARCH_RULE, Tensor table,
-                                                 Tensor table_m, Tensor table_v, Tensor density,
-                                                 Tensor density_m, Tensor density_v, Tensor colour,
-                                                 Tensor colour_m, Tensor colour_v, Tensor workspace,
-                                                 GRID_OF_TABLE, RADIANCE, STEP) {
+                                                 std::optional<Tensor> weights, Tensor bits,
+                                                 MARCH_RULE, Tensor table, Tensor table_m,
+                                                 Tensor table_v, Tensor density, Tensor density_m,
+                                                 Tensor density_v, Tensor colour, Tensor colour_m,
+                                                 Tensor colour_v, Tensor workspace, GRID_OF_TABLE,
+                                                 RADIANCE, STEP) {
   const Marched marched(origins, directions, times, bits, MARCH_ARGUMENTS, table, GRID_ARGUMENTS,
                         min_weight, min_transmittance, march_key(seed, step), jitter);
   const RadianceShape shape =
       checked_radiance(num_levels * table.size(1), density, colour, RADIANCE_ARGUMENTS);
-  const StepTensors tensors{colours, backgrounds, workspace, stages};
+  const StepTensors tensors{colours, backgrounds, workspace, weights, stages};
   check_step(marched, tensors, samples, loss, step);
   const Optimiser optimiser{make_adam(step, lr_table, beta1, beta2, eps, 0),
                             make_adam(step, lr_params, beta1, beta2, eps, weight_decay),
@@ -94,16 +98,16 @@ std::tuple<Tensor, Tensor, Tensor> radiance_step(RAYS, Tensor colours, Tensor ba
 }
 
 std::tuple<Tensor, Tensor, Tensor> rbf_radiance_step(RAYS, Tensor colours, Tensor backgrounds,
-                                                     Tensor bits, MARCH_RULE, Tensor table,
-                                                     Tensor table_m, Tensor table_v, Tensor params,
-                                                     Tensor params_m, Tensor params_v,
-                                                     Tensor workspace, GRID_OF_TABLE, RBF_RADIANCE,
-                                                     STEP) {
+                                                     std::optional<Tensor> weights, Tensor bits,
+                                                     MARCH_RULE, Tensor table, Tensor table_m,
+                                                     Tensor table_v, Tensor params, Tensor params_m,
+                                                     Tensor params_v, Tensor workspace,
+                                                     GRID_OF_TABLE, RBF_RADIANCE, STEP) {
   const Marched marched(origins, directions, times, bits, MARCH_ARGUMENTS, table, GRID_ARGUMENTS,
                         min_weight, min_transmittance, march_key(seed, step), jitter);
   const RbfRadianceShape shape =
       checked_rbf_radiance(num_levels * table.size(1), params, RBF_RADIANCE_ARGUMENTS);
-  const StepTensors tensors{colours, backgrounds, workspace, stages};
+  const StepTensors tensors{colours, backgrounds, workspace, weights, stages};
   check_step(marched, tensors, samples, loss, step);
   const Optimiser optimiser{make_adam(step, lr_table, beta1, beta2, eps, 0),
                             make_adam(step, lr_params, beta1, beta2, eps, weight_decay),

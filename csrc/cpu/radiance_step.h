@@ -16,6 +16,7 @@ namespace fields {
 // What rays are compared with.
 struct RayTargets {
   const float *colours, *backgrounds;  // [rays][3]
+  const float* weights;                // [rays] of their losses, or null: all 1
   Loss loss;
   float* errors;  // [rays], mean loss over the channels; 0 for rays that are not used
 };
@@ -49,7 +50,8 @@ class RadianceStep {
         targets_(targets),
         samples_(samples),
         stages_(stages),
-        runs_((batch.rays + kRunRays - 1) / kRunRays),
+        run_rays_(rays_of_a_run(batch.rays)),
+        runs_((batch.rays + run_rays_ - 1) / run_rays_),
         found_(runs_) {
     for (int64_t run = 0; run < runs_; ++run) kept_.emplace_back(table_.outputs());
   }
@@ -61,13 +63,13 @@ class RadianceStep {
     parallel_tasks(runs_, [&](int64_t run, int) {
       if (found_before(run) >= samples_) return;
       RayMarcher<Decoder> marcher(batch_, times_, field_, weights_, stages_);
-      marcher.march(run, kept_[run]);
+      marcher.march(run * run_rays_, rays_of(run), kept_[run]);
       found_[run].store(kept_[run].count, std::memory_order_release);
     });
     // The same runs whoever was quick: those before the sum is reached.
     used_ = 0;
     while (used_ < runs_ && found_before(used_) < samples_) ++used_;
-    counts_.rays = std::min(batch_.rays, used_ * kRunRays);
+    counts_.rays = std::min(batch_.rays, used_ * run_rays_);
     for (int64_t run = 0; run < used_; ++run) {
       counts_.marched += kept_[run].marched;
       counts_.kept += kept_[run].count;
@@ -119,6 +121,18 @@ class RadianceStep {
 
  private:
   static constexpr int64_t kMostGroups = 32;
+  static constexpr int kLeastRays = 2, kRunsWanted = 16;
+
+  // Rays are used in whole runs, so a batch of few rays with many samples each, as in fog, is cut
+  // into small ones: samples are then as many as wanted, and a sixteenth.
+  static int rays_of_a_run(int64_t rays) {
+    int run = kRunRays;
+    while (run > kLeastRays && rays < int64_t(run) * kRunsWanted) run /= 2;
+    return run;
+  }
+  int rays_of(int64_t run) const {
+    return static_cast<int>(std::min<int64_t>(run_rays_, batch_.rays - run * run_rays_));
+  }
 
   // Kept samples of earlier runs that are done.
   int64_t found_before(int64_t run) const {
@@ -137,8 +151,8 @@ class RadianceStep {
   // one computed.
   double learn_run(int64_t run, typename Decoder::Tile& net, float* own_sums) {
     KeptSamples& kept = kept_[run];
-    const int64_t first = run * kRunRays;
-    const int rays = static_cast<int>(std::min<int64_t>(kRunRays, batch_.rays - first));
+    const int64_t first = run * run_rays_;
+    const int rays = rays_of(run);
     const float* along = batch_.directions + 3 * first;
     float sums[kRunRays][3] = {};
     alignas(64) float directions[3 * kTile] = {}, rgb[3 * kTile], grad_raw[kTile];
@@ -154,17 +168,18 @@ class RadianceStep {
     double total = 0;
     for (int r = 0; r < rays; ++r) {
       const float* background = targets_.backgrounds + 3 * (first + r);
+      const float weight = targets_.weights ? targets_.weights[first + r] : 1.0f;
       double error = 0;
       behind[r] = 0;
       for (int c = 0; c < 3; ++c) {
         const float value = fma(kept.transmittance[r], background[c], sums[r][c]);
         float slope;
         error += loss_term(targets_.loss, value, targets_.colours[3 * (first + r) + c], slope);
-        slopes[r][c] = slope * scale();
+        slopes[r][c] = slope * weight * scale();
         behind[r] += kept.transmittance[r] * background[c] * slopes[r][c];
       }
       targets_.errors[first + r] = static_cast<float>(error / 3);
-      total += error;
+      total += weight * error;
     }
     float next[kRunRays];  // transmittance behind the sample
     std::memcpy(next, kept.transmittance, sizeof(next));
@@ -226,6 +241,7 @@ class RadianceStep {
   const RayTargets& targets_;
   int64_t samples_;
   RadianceStages* stages_;
+  int64_t run_rays_;
   int64_t runs_, used_ = 0;
   std::vector<KeptSamples> kept_;
   std::vector<std::atomic<int64_t>> found_;

@@ -30,8 +30,8 @@ struct MarchedField {
 enum Stage { kWalk, kEncode, kDensity, kKeep, kColour, kTable, kStages };
 using RadianceStages = StageSums<kStages>;
 
-constexpr int kRunRays = RayWalks::kMost;
-constexpr int kWaveSamples = 8;  // of a ray in a wave
+constexpr int kRunRays = RayWalks::kMost;  // at most
+constexpr int kWaveSamples = 8;            // of a ray in a wave, at least
 
 // What of a tile of samples is no matrix. Coordinates are [dim][kTile].
 struct SampleTile {
@@ -127,9 +127,8 @@ class RayMarcher {
         features_(field.table.outputs()),
         clock_(stages) {}
 
-  void march(int64_t run, KeptSamples& kept) {
-    const int64_t first = run * kRunRays;
-    const int rays = static_cast<int>(std::min<int64_t>(kRunRays, batch_.rays - first));
+  // Rays [first, first + rays), at most kRunRays.
+  void march(int64_t first, int rays, KeptSamples& kept) {
     std::fill_n(kept.transmittance, kRunRays, 1.0f);
     active_.clear();
     clock_.begin();
@@ -160,10 +159,13 @@ class RayMarcher {
     int samples = 0;
     size_t left = 0;
     MarchSample sample;
+    // Few rays fill a tile: its lanes cost the same if they are empty.
+    const int active_rays = static_cast<int>(active_.size());
+    wave_samples_ = active_rays ? std::max(kWaveSamples, kTile / active_rays) : kWaveSamples;
     for (Active& active : active_) {
       const float time = times_ ? times_[first + active.ray] : 0.0f;
       active.count = 0;
-      while (active.count < kWaveSamples &&
+      while (active.count < wave_samples_ &&
              next_sample(field_.rule, field_.occupancy, active.walk, sample)) {
         const int lane = samples % kTile;
         if (size_t(samples / kTile) == wave_.size()) wave_.emplace_back();
@@ -225,7 +227,7 @@ class RayMarcher {
       sample += active.count;
       kept.transmittance[active.ray] = transmittance;
       const bool goes_on =
-          active.count == kWaveSamples && transmittance >= field_.limits.min_transmittance;
+          active.count == wave_samples_ && transmittance >= field_.limits.min_transmittance;
       if (goes_on) active_[left++] = active;
     }
     active_.resize(left);
@@ -237,6 +239,7 @@ class RayMarcher {
   const typename Decoder::Weights& weights_;
   typename Decoder::Density density_;
   TileRows features_;
+  int wave_samples_ = kWaveSamples;
   std::vector<SampleTile> wave_;
   std::vector<Active> active_;
   RayWalks walks_;

@@ -17,6 +17,11 @@ class SceneOptions(Checked):
     mask_of: str = setting(
         "keep", help="what white in a mask says of a pixel", choices=("keep", "drop")
     )
+    pixels: str = setting(
+        "uniform",
+        help="which are trained on: all alike, or half of them where errors are",
+        choices=("uniform", "error"),
+    )
 
     @classmethod
     def names(cls) -> set[str]:

@@ -24,7 +24,7 @@ from fields.ops.plane_fields import (
 from fields.ops.radiance import RadianceSpec, radiance_render, radiance_step
 from fields.ops.rbf import RbfSpec, grid_rbf, grid_rbf_step, rbf, rbf_with_grad
 from fields.ops.rbf_radiance import RbfRadianceSpec, rbf_radiance_render, rbf_radiance_step
-from fields.ops.sample_rays import sample_rays
+from fields.ops.sample_rays import Tiles, sample_rays
 from fields.ops.specs import ACTIVATIONS, PRECISIONS, GridSpec, MlpSpec
 from fields.ops.spherical_harmonics import spherical_harmonics
 from fields.ops.trace import SQUARE, TraceSpec, trace_grid_mlp, trace_grid_rbf
@@ -61,6 +61,7 @@ __all__ = [
     "RadianceSpec",
     "RbfRadianceSpec",
     "RbfSpec",
+    "Tiles",
     "TraceSpec",
     "adam_step",
     "bricks_render",

@@ -21,13 +21,14 @@ State = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class RayTargets:
-    """Rays of a step and what is seen along them, [R, 3] each; times [R] or None."""
+    """Rays of a step and what is seen along them, [R, 3] each; times and weights [R] or None."""
 
     origins: Tensor
     directions: Tensor
     colours: Tensor
     backgrounds: Tensor
     times: Tensor | None
+    weights: Tensor | None
 
 
 def check_targets(rays: RayTargets, bits: Tensor, march: MarchSpec) -> None:
@@ -35,7 +36,8 @@ def check_targets(rays: RayTargets, bits: Tensor, march: MarchSpec) -> None:
     for name in ("colours", "backgrounds"):
         shape(name, getattr(rays, name), (rays.origins.shape[0], 3))
         alike(name, getattr(rays, name), "origins", rays.origins)
-    _check_times(rays.times, rays.origins)
+    _check_each("times", rays.times, rays.origins)
+    _check_each("weights", rays.weights, rays.origins)
 
 
 def check_states(rays: RayTargets, workspace: Tensor, grid: GridSpec, **states: State) -> None:
@@ -67,7 +69,7 @@ def check_picture(
     cancel: Tensor | None,
 ) -> None:
     check_rays(origins, directions, bits, march)
-    _check_times(times, origins)
+    _check_each("times", times, origins)
     if width is not None:
         in_range("width", width, 1, 2**31)
         rays = origins.shape[0]
@@ -75,7 +77,8 @@ def check_picture(
     cancel_flag(cancel)
 
 
-def _check_times(times: Tensor | None, origins: Tensor) -> None:
-    if times is not None:
-        shape("times", times, (origins.shape[0],))
-        alike("times", times, "origins", origins)
+def _check_each(name: str, values: Tensor | None, origins: Tensor) -> None:
+    """A number of each ray, where it is given."""
+    if values is not None:
+        shape(name, values, (origins.shape[0],))
+        alike(name, values, "origins", origins)

@@ -115,6 +115,7 @@ def radiance_step(
     lr_table: float,
     lr_params: float,
     times: Tensor | None = None,
+    weights: Tensor | None = None,
     min_weight: float = 1e-4,
     min_transmittance: float = 1e-3,
     loss: str = "l2",
@@ -142,8 +143,10 @@ def radiance_step(
         workspace: from step_workspace, zero between steps.
         spec: shape of the field.
         step: 1 for the first.
-        samples: rays are used in runs of 256, from the first on, until so many samples are kept.
+        samples: rays are used in runs, from the first on, until so many samples are kept; a run
+            is 256 rays, or a 16th of the batch where that is less.
         times: [R] in [0, 1], the fourth coordinate of a grid over space and time.
+        weights: [R] that rays' losses are multiplied by; None: all 1.
         loss: a name of LOSSES; the mean over used rays and channels.
         seed: of the places where rays begin; None: in the middle of their first step.
         weight_decay: L2 on the MLPs alone.
@@ -153,12 +156,12 @@ def radiance_step(
             added to it.
 
     Returns:
-        loss [1] before the update; errors [R], the loss of each ray, 0 where it was not used; and
-        counts [3] int64: rays used, samples marched, samples kept.
+        loss [1] before the update; errors [R], the loss of each ray without its weight, 0 where
+        it was not used; and counts [3] int64: rays used, samples marched, samples kept.
 
     Not differentiable. CPU alone; the same bits for any number of threads.
     """
-    rays = RayTargets(origins, directions, colours, backgrounds, times)
+    rays = RayTargets(origins, directions, colours, backgrounds, times, weights)
     check_targets(rays, bits, march)
     check_radiance(table[0], density[0], colour[0], times, spec)
     check_states(rays, workspace, spec.grid, table=table, density=density, colour=colour)
@@ -169,6 +172,7 @@ def radiance_step(
         None if times is None else times.clamp(0, 1).contiguous(),
         colours.contiguous(),
         backgrounds.contiguous(),
+        None if weights is None else weights.contiguous(),
         bits.contiguous(),
         *march.args(),
         *table,

@@ -83,6 +83,7 @@ def rbf_radiance_step(
     lr_table: float,
     lr_params: float,
     times: Tensor | None = None,
+    weights: Tensor | None = None,
     min_weight: float = 1e-4,
     min_transmittance: float = 1e-3,
     loss: str = "l2",
@@ -105,7 +106,7 @@ def rbf_radiance_step(
     Returns the same. Not differentiable. CPU alone; the same bits for any number of threads.
     Bouzidi et al. 2025, section 4.
     """
-    rays = RayTargets(origins, directions, colours, backgrounds, times)
+    rays = RayTargets(origins, directions, colours, backgrounds, times, weights)
     check_targets(rays, bits, march)
     _check_field(table[0], params[0], times, spec)
     check_states(rays, workspace, spec.grid, table=table, params=params)
@@ -116,6 +117,7 @@ def rbf_radiance_step(
         None if times is None else times.clamp(0, 1).contiguous(),
         colours.contiguous(),
         backgrounds.contiguous(),
+        None if weights is None else weights.contiguous(),
         bits.contiguous(),
         *march.args(),
         *table,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,28 @@ extension.load()
 _ops = torch.ops.fields
 
 Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """Square tiles of N images of H x W pixels, and how often each is drawn from.
+
+    Attributes:
+        side: of a tile in pixels; tiles at the right and lower border of an image are smaller.
+        upto: [N * ceil(H / side) * ceil(W / side)] float64, weights of the tiles, image by image
+            and row by row, cumulated up to and with each; the last is more than 0.
+        starts: [tiles + 1] int64, where in `among` the pixels of each tile begin; None without
+            `among`.
+    """
+
+    side: int
+    upto: Tensor
+    starts: Tensor | None = None
+
+    @staticmethod
+    def grid(side: int, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of tiles over an image."""
+        return -(-height // side), -(-width // side)
 
 
 def sample_rays(
@@ -25,6 +49,7 @@ def sample_rays(
     directions: Tensor | None = None,
     cameras: Tensor | None = None,
     among: Tensor | None = None,
+    tiles: Tiles | None = None,
     background: Colour | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Rays through pixels, any of all images, independently of one another.
@@ -42,6 +67,8 @@ def sample_rays(
         cameras: [N] int32, which of the K an image was taken with.
         among: [M] int64, numbers of pixels (image, row, column) to draw from, as often as they
             stand there; None: all.
+        tiles: draw a tile by its weight, then any pixel of it; None: all pixels alike. `among`, if
+            given, is then sorted by tiles.
         background: what is behind images with alpha; None: any colour, another one for each ray.
 
     Returns:
@@ -79,7 +106,11 @@ def sample_rays(
             among.dim() == 1 and among.dtype == torch.int64 and among.numel() > 0,
             f"among must be [M] int64, not empty, got {tuple(among.shape)} {among.dtype}",
         )
-    for name, tensor in (given | {"cameras": cameras, "among": among}).items():
+    upto, starts = (None, None) if tiles is None else (tiles.upto, tiles.starts)
+    if tiles is not None:
+        _check_tiles(tiles, among, images, height, width)
+    others = {"cameras": cameras, "among": among, "upto": upto, "starts": starts}
+    for name, tensor in (given | others).items():
         check(
             tensor is None or tensor.device == pixels.device,
             f"{name} are on another device than pixels; move one",
@@ -92,6 +123,9 @@ def sample_rays(
         None if directions is None else directions.contiguous(),
         None if cameras is None else cameras.contiguous(),
         None if among is None else among.contiguous(),
+        None if upto is None else upto.contiguous(),
+        None if starts is None else starts.contiguous(),
+        1 if tiles is None else tiles.side,
         count,
         seed,
         step,
@@ -100,7 +134,21 @@ def sample_rays(
     )
 
 
+def _check_tiles(tiles: Tiles, among: Tensor | None, images: int, height: int, width: int) -> None:
+    in_range("side", tiles.side, 1, 2**31 - 1)
+    rows, columns = Tiles.grid(tiles.side, height, width)
+    shape("upto", tiles.upto, (images * rows * columns,))
+    check(tiles.upto.dtype == torch.float64, f"upto must be float64, got {tiles.upto.dtype}")
+    check(
+        (tiles.starts is None) == (among is None),
+        "starts of tiles and among belong together; give both or none",
+    )
+    if tiles.starts is not None:
+        shape("starts", tiles.starts, (images * rows * columns + 1,))
+        check(tiles.starts.dtype == torch.int64, f"starts must be int64, got {tiles.starts.dtype}")
+
+
 @torch.library.register_fake("fields::sample_rays")
-def _(pixels, poses, intrinsics, directions, cameras, among, count, *_):
+def _(pixels, poses, intrinsics, directions, cameras, among, upto, starts, side, count, *_):
     threes = [pixels.new_empty(count, 3, dtype=torch.float32) for _ in range(4)]
     return *threes, pixels.new_empty(count, dtype=torch.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -16,6 +17,7 @@ from fields.configs.scene import SceneOptions
 from fields.errors import FieldsError
 from fields.scenes import Frame, Scene, load_images
 from fields.scenes.views import focus
+from fields.signals.error_map import ErrorMap
 from fields.signals.picture_score import MOST_PSNR
 from fields.signals.view_score import shown_over, view_psnr
 from fields.signals.views import Colour, Rays, Views, rays_of
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 WHITE, BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 SCORED = 5  # views, where a target is looked at
 SAMPLED = 1 << 14  # rays
-_NEAR = 0.05  # of the box around the cameras: what is nearer is fog
+_NEAR = 0.05  # of the cube around the cameras: what is nearer is fog
 _VIEWS = 10  # whose spectra FreSh compares
 _MARGIN = 0.1  # dB, as for pictures
 _SEED = 2**31 - 2
@@ -51,7 +53,7 @@ class SceneSignal:
     def __init__(self, scene: Scene, options: SceneOptions, device: torch.device):
         self.source, self.options, self.device = scene, options, device
         self.dim = 4 if scene.moves else 3
-        self.decided = {"contract": True, "near": _NEAR} if scene.unbounded else {}
+        self.decided = _walk(scene)
         if options.background != "auto" and not scene.alpha:
             raise FieldsError(
                 f"--background is for images with alpha; those of {scene.name} have none, so what"
@@ -85,8 +87,10 @@ class SceneSignal:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Pixels along the longest side of an image, for each axis; and frames, where it moves."""
+        """Pixels along the longest side of an image, for each axis, as many times as the box is
+        longer than what they show; and frames, where it moves."""
         side = max(max(f.camera.width, f.camera.height) for f in self.source.splits["train"])
+        side = round(side * self.source.zoom)
         moments = (len(self.views),) if self.source.moves else ()
         return (side, side, side, *moments)
 
@@ -108,9 +112,19 @@ class SceneSignal:
     def batch(self, count: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
         raise TypeError("a scene has rays, not samples")
 
-    def rays(self, count: int, seed: int, step: int) -> Rays:
-        """A batch for training; a pure function."""
-        return self.views.rays(count, seed, step, self.training_background)
+    def rays(self, count: int, seed: int, step: int, error_map: ErrorMap | None = None) -> Rays:
+        """A batch for training; a pure function. `error_map` says which pixels are drawn more
+        often, and count the less; None draws all alike."""
+        background = self.training_background
+        if error_map is None:
+            return self.views.rays(count, seed, step, background)
+        chosen = {"among": error_map.among, "tiles": error_map.tiles}
+        rays = self.views.rays(count, seed, step, background, **chosen)
+        return replace(rays, weights=error_map.weights(rays.pixels))
+
+    def error_map(self) -> ErrorMap | None:
+        """A new one of the training views, where rays are drawn by it."""
+        return ErrorMap(self.views) if self.options.pixels == "error" else None
 
     @property
     def samples_for_fresh(self) -> Tensor:
@@ -207,6 +221,17 @@ class SceneSignal:
             if tensor is not None:
                 digest.update(tensor.cpu().numpy().data)
         return digest.hexdigest()
+
+
+def _walk(scene: Scene) -> dict[str, Any]:
+    """What a scene says of how rays are walked: where they begin, in sides of the cube, and how
+    what is far away is held."""
+    if scene.unbounded:
+        return {"contract": True, "near": _NEAR}
+    if scene.zoom == 1:
+        return {}
+    # As instant-ngp: the smallest cube is no larger than that in the middle.
+    return {"cascades": 1 + math.ceil(math.log2(scene.zoom)), "near": _NEAR / scene.zoom}
 
 
 def _centre(cameras: Sequence[Camera], box: np.ndarray) -> list[float]:

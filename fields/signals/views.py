@@ -25,14 +25,18 @@ class Rays:
     Attributes:
         origins, directions: [R, 3] float32.
         colours, backgrounds: [R, 3]; a colour is over its background.
+        pixels: [R] int64, numbers of the pixels.
         times: [R] in [0, 1], of a scene that moves.
+        weights: [R], of their losses, where pixels were not drawn alike.
     """
 
     origins: Tensor
     directions: Tensor
     colours: Tensor
     backgrounds: Tensor
+    pixels: Tensor
     times: Tensor | None = None
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +94,22 @@ class Views:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def rays(self, count: int, seed: int, step: int, background: Colour | None) -> Rays:
+    def rays(
+        self,
+        count: int,
+        seed: int,
+        step: int,
+        background: Colour | None,
+        *,
+        among: Tensor | None = None,
+        tiles: ops.Tiles | None = None,
+    ) -> Rays:
         """A batch of rays through any pixels, in no order; a pure function of its arguments.
 
-        `background`: what is behind images with alpha; None for another colour behind each ray.
+        Args:
+            count, seed, step: see ops.sample_rays.
+            background: what is behind images with alpha; None for another colour behind each ray.
+            among, tiles: of an ErrorMap of these views: some pixels more often than others.
         """
         origins, directions, colours, backgrounds, index = ops.sample_rays(
             self.pixels,
@@ -104,13 +120,14 @@ class Views:
             step,
             directions=self.directions,
             cameras=self.cameras,
-            among=self.among,
+            among=self.among if tiles is None else among,
+            tiles=tiles,
             background=background,
         )
         times = None
         if self.times is not None:
             times = self.times[index // (self.pixels.shape[1] * self.pixels.shape[2])]
-        return Rays(origins, directions, colours, backgrounds, times)
+        return Rays(origins, directions, colours, backgrounds, index, times)
 
 
 def pose_of(camera: Camera, space: ShapeSpace) -> np.ndarray:
