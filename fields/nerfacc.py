@@ -6,7 +6,8 @@
     fill_estimator(estimator, field.occupancy)
     see = Along(field, origins, directions)
     ray_indices, t_starts, t_ends = estimator.sampling(
-        origins, directions, sigma_fn=see.sigma_fn, render_step_size=field.march.step
+        origins, directions, sigma_fn=see.sigma_fn, render_step_size=field.march.step,
+        cone_angle=field.march.growth,
     )
     rgb, opacity, depth, _ = rendering(
         t_starts, t_ends, ray_indices, len(origins), rgb_sigma_fn=see.rgb_sigma_fn

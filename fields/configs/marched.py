@@ -15,7 +15,8 @@ class MarchedConfig(Config):
     occupancy: int = setting(64, help="cells that may be empty, along an axis",
                              choices=(32, 64, 128, 256))  # fmt: skip
     cascades: int = setting(1, help="cubes of such cells", low=1, high=8, flag=False)
-    march_steps: int = setting(512, help="of a ray along the cube's diagonal", low=16, high=8192)
+    march_steps: int = setting(512, help="of a ray along the diagonal of the cube, or of the"
+                               " smallest of them", low=16, high=8192)  # fmt: skip
     near: float = setting(0.0, help="where rays begin, in sides of the cube", low=0.0, high=100.0)
     contract: bool = setting(False, help="all of space is in the cube", flag=False)
     degree: int = setting(4, help="of the harmonics of the direction", low=1, high=4)
@@ -24,6 +25,11 @@ class MarchedConfig(Config):
         super().__post_init__()
         if self.contract and self.cascades > 1:
             raise SettingError("contracted space has one cascade", "contract", "cascades")
+
+    @property
+    def zoom(self) -> int:
+        """How many times longer the cube is than the smallest of the cubes of cells."""
+        return 2 ** (self.cascades - 1)
 
     @property
     def stored(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from fields.configs.radiance import RadianceConfig
 from fields.encodings.hash_grid import init_table
 from fields.march import march
 from fields.mlp import init_params
-from fields.occupancy import Occupancy
+from fields.occupancy import THRESHOLD, Occupancy
 from fields.ops.radiance import LARGEST_LOG_DENSITY
 from fields.points import as_matrix
 
@@ -35,12 +36,14 @@ class Radiance(nn.Module):
     def __init__(self, config: MarchedConfig):
         super().__init__()
         self.dim = config.dim
-        self.occupancy = Occupancy(config.occupancy, config.cascades)
+        # A threshold is of steps in the smallest cube.
+        self.occupancy = Occupancy(config.occupancy, config.cascades, THRESHOLD * config.zoom)
+        is_large = config.contract or config.cascades > 1
         self.march = ops.MarchSpec(
             config.occupancy,
-            step=math.sqrt(3) / config.march_steps,
+            step=math.sqrt(3) / config.march_steps / config.zoom,
             near=config.near,
-            growth=1 / 256 if config.contract else 0.0,  # Mueller et al. 2022, appendix E.1
+            growth=1 / 256 if is_large else 0.0,  # Mueller et al. 2022, appendix E.1
             contract=config.contract,
         )
 
@@ -111,6 +114,21 @@ class Radiance(nn.Module):
         return colours, opacity, depth
 
 
+class GridOverTime(Protocol):
+    """Settings of a grid, one of whose axes may be time."""
+
+    @property
+    def time_cells(self) -> int: ...
+    @property
+    def finest(self) -> int: ...
+
+
+def time_scale(dim: int, config: GridOverTime) -> float:
+    """What times are multiplied by, so that a grid has so many cells along them."""
+    coarser = dim == 4 and config.time_cells
+    return min(config.time_cells / config.finest, 1.0) if coarser else 1.0
+
+
 class RadianceField(Radiance):
     """A hash grid with a small MLP to density, and one from that and the direction to colour
     (Mueller et al. 2022, section 5.4).
@@ -141,8 +159,7 @@ class RadianceField(Radiance):
             config.degree,
             config.precision,
         )
-        if config.dim == 4 and config.time_cells:
-            self.time_scale = min(config.time_cells / config.finest, 1.0)
+        self.time_scale = time_scale(config.dim, config)
         generator = torch.Generator().manual_seed(config.seed)
         rows = sum(grid.rows(config.dim))
         self.table = nn.Parameter(init_table(rows, config.features_per_level, generator))

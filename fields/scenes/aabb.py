@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,16 @@ from fields.scenes.views import cube
 _LARGEST = 4  # aabb_scale up to which the box ends where the scene does; beyond, it holds a world
 
 
-def stated_box(content: Mapping[str, Any], path: Path) -> np.ndarray | None:
-    """The box [2, 3] in units of the source; None where nothing is stated, or a whole world is.
+class StatedBox(NamedTuple):
+    """A box [2, 3] in units of the source, and how many times longer it is than the cube in its
+    middle that holds what the scene is about, at least 1."""
+
+    box: np.ndarray
+    zoom: float
+
+
+def stated_box(content: Mapping[str, Any], path: Path) -> StatedBox | None:
+    """What a file says; None where nothing is stated, or a whole world is.
 
     instant-ngp trains in p * scale + offset, in the cube of side aabb_scale around 0.5; `aabb` says
     scale and offset by the corners of a box that becomes the unit cube. Raises FieldsError.
@@ -31,7 +39,7 @@ def stated_box(content: Mapping[str, Any], path: Path) -> np.ndarray | None:
     if unit is None or times > _LARGEST:
         return None
     middle, half = unit
-    return cube(middle, half * times)
+    return StatedBox(cube(middle, half * times), max(times, 1.0))
 
 
 def _unit_cube(content: Mapping[str, Any]) -> tuple[np.ndarray, float] | None:

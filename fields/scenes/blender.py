@@ -30,6 +30,7 @@ def read_blender(folder: Path, *, mask_drops: bool = False) -> Scene:
     if "test" not in splits:
         splits |= hold_out(splits["train"], folder, notes)
     frames = [frame for split in splits.values() for frame in split]
+    stated = stated_box(files["train"].content, folder / "transforms_train.json")
     if len({frame.time is None for frame in frames}) > 1:
         raise FieldsError(f"{shown(folder)} has a time in some of its files; all need one, or none")
     return Scene(
@@ -37,18 +38,16 @@ def read_blender(folder: Path, *, mask_drops: bool = False) -> Scene:
         path=folder,
         format="blender",
         splits=splits,
-        box=_box(files["train"], folder / "transforms_train.json", frames, notes),
+        box=_box(frames, notes) if stated is None else stated.box,
+        zoom=1.0 if stated is None else stated.zoom,
         up=Z_UP,
         alpha=any(any(file.has_alpha) for file in files.values()),
         notes=tuple(notes),
     )
 
 
-def _box(file: FramesFile, path: Path, frames: list[Frame], notes: list[str]) -> np.ndarray:
-    """The stated box, or the usual one where the cameras look at it, or what they look at."""
-    stated = stated_box(file.content, path)
-    if stated is not None:
-        return stated
+def _box(frames: list[Frame], notes: list[str]) -> np.ndarray:
+    """The usual one where the cameras look at it, or what they look at."""
     cameras = [frame.camera for frame in frames]
     middle = focus(cameras)
     if middle is None:

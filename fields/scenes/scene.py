@@ -53,6 +53,8 @@ class Scene:
         alpha: the opacity of every pixel is known, so that any background may stand behind the
             images; elsewhere what is behind is part of them.
         unbounded: what lies outside of `box` is seen as well.
+        zoom: how many times longer the box is than the cube in its middle that deserves most
+            detail; 1 where that is the box.
         downscale: the images are read that many times smaller.
         notes: lines for the user: what was left out, what was assumed.
     """
@@ -65,6 +67,7 @@ class Scene:
     up: Vector
     alpha: bool
     unbounded: bool = False
+    zoom: float = 1.0
     downscale: int = 1
     notes: tuple[str, ...] = ()
 

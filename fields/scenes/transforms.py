@@ -22,15 +22,18 @@ def read_transforms(path: Path, *, mask_drops: bool = False) -> Scene:
     splits = stated_splits(file.content, file.frames, path) or hold_out(file.frames, path, notes)
     cameras = [frame.camera for frame in file.frames]
     alpha = any(file.has_alpha)
-    box, unbounded = stated_box(file.content, path), False
-    if box is None:
-        box, unbounded = extent(cameras, alpha, notes)
+    stated = stated_box(file.content, path)
+    if stated is None:
+        (box, unbounded), zoom = extent(cameras, alpha, notes), 1.0
+    else:
+        (box, zoom), unbounded = stated, False
     return Scene(
         name=path.resolve().parent.name,
         path=path.parent,
         format="transforms",
         splits=splits,
         box=box,
+        zoom=zoom,
         up=likely_up(cameras),
         alpha=alpha,
         unbounded=unbounded,
