@@ -169,3 +169,23 @@ def test_a_modulated_network_of_any_size_can_be_trained():
     assert small.multiply_adds == large.multiply_adds
     assert 0.85 * 900_000 < large.stored + large.bits <= 900_000
     assert kind.for_signal(3, (400, 400, 400), max_parameters=900_000, grid_size=8).width > 64
+
+
+@pytest.mark.parametrize("kind", [RadianceConfig, RbfRadianceConfig])
+def test_grids_are_coarser_along_time_than_along_space(kind):
+    """As many cells as half the views, unless something else is asked for."""
+    shape = (64, 64, 64, 40)
+    config = kind.for_signal(3, shape)
+    assert config.time_cells == 20
+    for asked, scale in ((None, 20 / config.finest), (8, 8 / config.finest), (0, 1.0)):
+        options = {} if asked is None else {"time_cells": asked}
+        field = catalogue.build(kind.for_signal(3, shape, log2_table_size=8, **options))
+        assert field.time_scale == pytest.approx(scale)
+        places = field.places(torch.rand(5, 3), torch.ones(5))
+        assert torch.allclose(places[:, 3], torch.full((5,), scale))
+    assert catalogue.build(kind.for_signal(3, shape[:3], log2_table_size=8)).time_scale == 1
+
+
+def test_planes_behind_kernels_have_no_cells_along_time():
+    config = RbfRadianceConfig.for_signal(3, (32, 32, 32, 40), encoder="triplane")
+    assert config.time_cells == 0 and catalogue.build(config).time_scale == 1

@@ -7,7 +7,7 @@ from fields.configs.base import Config, TooSmall, setting, settings
 from fields.configs.cam import CamConfig
 from fields.configs.fourier import FourierConfig
 from fields.configs.marched import MarchedConfig
-from fields.configs.radiance import finest_of, grid_for, growth_to
+from fields.configs.radiance import finest_of, grid_for, growth_to, time_cells, time_setting
 from fields.configs.rbf import RbfConfig
 from fields.configs.triplane import TriPlaneConfig
 
@@ -94,6 +94,12 @@ class RbfRadianceConfig(ComposedConfig, RbfConfig):
 
     features_per_level: int = setting(4, help="features at a vertex", choices=(1, 2, 4, 8))
     affine: bool = setting(True, help="adds a linear function of the features")
+    time_cells: int = time_setting(only=("encoder", ("grid",)))
+
+    @property
+    def finest(self) -> int:
+        """Cells of the last grid along an axis."""
+        return self.levels[-1][0]
 
     @classmethod
     def defaults(
@@ -115,6 +121,8 @@ class RbfRadianceConfig(ComposedConfig, RbfConfig):
         levels, base = options.get("num_levels", 8), options.get("base_resolution", 16)
         if "num_levels" in options or max_parameters is None:
             usual |= {"growth": growth_to(finest_of(shape), base, levels)}
+        if len(shape) == 4 and options.get("encoder", "grid") == "grid":
+            usual |= {"time_cells": time_cells(shape)}
         filled = {**usual, **options}
         return super().for_signal(channels, shape, max_parameters=max_parameters, **filled)
 

@@ -16,6 +16,12 @@ _LEVELS, _SOME_LEVELS = 8, range(6, 13)  # usual, and among which a size is foun
 _TABLES = range(8, 25)  # log2 of the rows of a level, among which a size is found
 
 
+def time_setting(**more: Any) -> Any:
+    """How fine a grid is along time."""
+    told = "cells of the finest grid along time, of a moving scene; 0: as along space"
+    return setting(0, help=told, low=0, high=8192, **more)
+
+
 @dataclass(frozen=True)
 class RadianceConfig(MarchedConfig):
     """A hash grid, an MLP to density, and an MLP from that and the direction to colour."""
@@ -27,10 +33,7 @@ class RadianceConfig(MarchedConfig):
     growth: float = setting(
         64 ** (1 / 7), help="resolution from one level to the next", low=1.0, high=4.0
     )
-    time_cells: int = setting(
-        0, help="cells of the finest grid along time, of a moving scene; 0: as along space",
-        low=0, high=8192,
-    )  # fmt: skip
+    time_cells: int = time_setting()
     interpolation: str = setting(
         "linear", help="between vertices", choices=("linear", "smoothstep")
     )
@@ -69,7 +72,7 @@ class RadianceConfig(MarchedConfig):
 
         filled = dict(options)
         if dim == 4:
-            filled.setdefault("time_cells", max(round(_CELLS_PER_FRAME * shape[3]), 2))
+            filled.setdefault("time_cells", time_cells(shape))
         usual = filled.pop("num_levels", None)
         if max_parameters is None:
             return of(usual or _LEVELS)
@@ -128,6 +131,11 @@ def grid_for(seconds: float | None) -> int:
 def finest_of(shape: tuple[int, ...]) -> int:
     """Cells of the finest grid in space, for images whose longest side is that of the shape."""
     return min(max(2 ** round(math.log2(2.56 * max(shape[:3]))), 64), 8192)
+
+
+def time_cells(shape: tuple[int, ...]) -> int:
+    """Of the finest grid along time, for so many views of a scene that moves."""
+    return max(round(_CELLS_PER_FRAME * shape[3]), 2)
 
 
 def growth_to(finest: int, base: int, levels: int) -> float:

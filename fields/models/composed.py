@@ -12,7 +12,7 @@ from fields.configs.composed import (
     RbfRadianceConfig,
     TriPlaneRadianceConfig,
 )
-from fields.models.radiance import Radiance
+from fields.models.radiance import Radiance, time_scale
 from fields.models.rbf import Rbf
 from fields.ops.radiance import LARGEST_LOG_DENSITY
 from fields.points import as_matrix
@@ -49,7 +49,12 @@ class RbfRadiance(ComposedRadiance):
     """See RbfRadianceConfig."""
 
     kind = RbfRadianceConfig
+    config: RbfRadianceConfig
     inner: Rbf
+
+    def __init__(self, channels: int = 3, dim: int = 3, **settings):
+        super().__init__(channels, dim, **settings)
+        self.time_scale = time_scale(dim, self.config)
 
     @property
     def spec(self) -> ops.RbfRadianceSpec | None:
