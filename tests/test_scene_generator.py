@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import scene_files as files
 from shape_files import open3d
 
 from fields.cli import main
@@ -17,7 +16,7 @@ from fields.shapes import read_shape
 
 fields_scenes = pytest.importorskip("fields_scenes", reason="scenes/ is not installed")
 
-from fields_scenes import PRESETS, Wanted, demo, demo_scene, generate, render_model  # noqa: E402
+from fields_scenes import Wanted, demo, demo_scene, generate, render_model  # noqa: E402
 from fields_scenes.bending import bent, sway  # noqa: E402
 from fields_scenes.demo import SOLIDS, render_demo  # noqa: E402
 from fields_scenes.model import read_model  # noqa: E402
@@ -375,13 +374,6 @@ def test_the_command_makes_a_scene_and_says_what(tmp_path, capsys, monkeypatch):
     assert scene.moves and scene.frames[0].camera.lens == Perspective((-0.1, 0.01, 0, 0))
     content = json.loads((tmp_path / "ring-scene" / "transforms_train.json").read_text())
     assert "fl_x" in content["frames"][0] and content["integer_depth_scale"] == 1e-4
-
-
-def test_presets_agree_with_what_is_read(tmp_path):
-    scene = read_scene(files.blender(tmp_path))
-    for preset in PRESETS.values():
-        assert preset.half_box == scene.box[1, 0] and preset.test_split in scene.splits
-        assert preset.background == "white" and preset.source
 
 
 def test_out_of_doors_everything_is_opaque_and_goes_on_behind_the_box(tmp_path):

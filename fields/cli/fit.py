@@ -4,12 +4,14 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from fields import catalogue
 from fields.cli.fresh import add_flags, wanted
 from fields.cli.notes import scored
 from fields.cli.parser import Parser, number, whole
+from fields.cli.presets import follow, say_protocol
 from fields.configs import SceneOptions, ShapeOptions, settings
 from fields.errors import FieldsError, either, flag
 from fields.request import DEFAULT_MODEL, LOSSES, OF_SOURCES, Request, unknown_option
@@ -21,7 +23,9 @@ def main(arguments: Sequence[str], started: float) -> None:
     request, source, as_json = asked(arguments)
     from fields.fitting import carry_out
 
-    report(carry_out(request, source, progress(), started), as_json)
+    preset = _preset(arguments) if request.kind == "scene" else None
+    watch = partial(say_protocol, preset)
+    report(carry_out(request, source, progress(), started, watch), as_json)
 
 
 def asked(arguments: Sequence[str]) -> tuple[Request, str, bool]:
@@ -61,6 +65,10 @@ def _request(arguments: Sequence[str]) -> tuple[Request, str, bool]:
     of_source = _source_options(kind).names() & options.keys()
     signal_options = {name: options.pop(name) for name in of_source}
     source, as_json = _made(values.pop("source")), values.pop("json")
+    preset = values.pop("preset", None)
+    if preset is not None:
+        follow(preset, source, values, signal_options)
+    values["downscale"] = 1 if values["downscale"] is None else values["downscale"]
     fresh = wanted(values)
     of_options = {"options": options, "signal_options": signal_options}
     request = Request(kind=kind, fresh=fresh, **of_options, **values)
@@ -103,14 +111,25 @@ def progress() -> Any:
 
 def _model(arguments: Sequence[str]) -> str | None:
     """The value of --model, which decides what other options there are."""
+    return _value(arguments, "--model")
+
+
+def _preset(arguments: Sequence[str]) -> str | None:
+    return _value(arguments, "--preset")
+
+
+def _value(arguments: Sequence[str], option: str) -> str | None:
+    """Of one option among others."""
     parser = Parser("fit", "")
-    parser.add_argument("--model")
-    return parser.parse_known_args([a for a in arguments if a not in ("-h", "--help")])[0].model
+    parser.add_argument(option, dest="value")
+    return parser.parse_known_args([a for a in arguments if a not in ("-h", "--help")])[0].value
 
 
 def _unknown(parser: Parser, unknown: list[str], model: catalogue.Model) -> str:
     flag = next((a.partition("=")[0] for a in unknown if a.startswith("--")), "")
     name = flag[2:].replace("-", "_")
+    if name == "preset":
+        return "--preset is for scenes; leave it away"
     models = catalogue.MODELS.values()
     known = {item.name for other in models for item in settings(other.config) if item.flag}
     if name in known.union(*(options.names() for options in OF_SOURCES.values())):
@@ -138,7 +157,7 @@ def _parser(model: catalogue.Model, kind: str) -> Parser:
     )  # fmt: skip
     add("--size-kb", type=number, metavar="K", help="the largest model whose file has K kB")
     add("--bits", type=whole, metavar="N", help="of a stored weight, 8 or 32 (32)")
-    add("--downscale", type=whole, default=1, metavar="N", help="fit pictures N times smaller")
+    add("--downscale", type=whole, metavar="N", help="fit pictures N times smaller")
     add("--seed", type=whole, metavar="N", help="of weights and batches (0)")
     add("--batch", type=whole, metavar="N", help="samples of a step")
     add("--rate", type=number, metavar="X", help="learning rate")
@@ -156,6 +175,11 @@ def _parser(model: catalogue.Model, kind: str) -> Parser:
     group = parser.add_argument_group(f"options of {'scenes' if kind == 'scene' else 'shapes'}")
     for item in settings(_source_options(kind)):
         parser.add_setting(group, item)
+    if kind == "scene":
+        group.add_argument(
+            "--preset", metavar="NAME",
+            help="read a data set as it was published, see fields scene --presets",
+        )  # fmt: skip
     return parser
 
 

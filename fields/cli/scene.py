@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fields.cli.parser import Parser, whole
+from fields.cli.presets import table
 from fields.errors import FieldsError, either
 from fields.lens import STRAIGHT, Fisheye, Lens, Perspective
 
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str], started: float) -> None:
     parser = Parser("scene", "Make a scene in Blender's format: a mesh drawn from many sides.")
     add = parser.add_argument
     add(
-        "model", metavar="MODEL",
+        "model", metavar="MODEL", nargs="?",
         help=f"a mesh (OBJ, PLY, STL, OFF, GLB, glTF), or {DEMO}, which needs no open3d",
     )  # fmt: skip
     add("-o", "--out", metavar="FOLDER", help="where to (MODEL-scene)")
@@ -42,7 +43,13 @@ def main(arguments: Sequence[str], started: float) -> None:
         "--outdoors", action="store_true",
         help="on ground under a sky, opaque: a scene without an end, in one transforms.json",
     )  # fmt: skip
+    add("--presets", action="store_true", help="list the presets of fields fit, and make nothing")
     parsed = parser.parse(arguments)
+    if parsed.presets:
+        print(table())
+        return
+    if parsed.model is None:
+        parser.error("the following arguments are required: MODEL")
     if parsed.up not in (None, "x", "y", "z"):
         raise FieldsError(f"--up must be x, y or z, got {parsed.up!r}")
     make(parsed)
