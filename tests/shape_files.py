@@ -41,6 +41,15 @@ def off(path, vertices, faces, header="OFF\n"):
     return path
 
 
+def write_mesh(path, mesh=None):
+    """Any mesh of trimesh as a file; by default a torus that stands in the plane of its file."""
+    import trimesh
+
+    mesh = mesh or trimesh.creation.torus(1.0, 0.4, major_sections=48, minor_sections=24)
+    mesh.export(path)
+    return path
+
+
 def line_for(path):
     """The one line that reading a file is refused with."""
     with pytest.raises(FieldsError) as caught:

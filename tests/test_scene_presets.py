@@ -119,7 +119,7 @@ def test_all_of_them_are_listed(capsys):
         ("demo --preset blendr", "did you mean blender?"),
         (
             "demo --preset llff",
-            "--preset llff is for COLMAP's sparse model beside images, and this",
+            "--preset llff is for COLMAP's sparse model beside images, and",
         ),
         ("demo --preset d-nerf --downscale 1", "--preset d-nerf has --downscale 2, not 1"),
         ("demo --preset blender --background black", "scores over white, not black"),
