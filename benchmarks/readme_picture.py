@@ -55,7 +55,7 @@ def demo_scene(folder: Path, options: list[str]) -> list[Panel]:
     fields("render", str(run), "--split", "test", "-o", str(views))
     source = Path(json.loads((run / "metrics.json").read_text())["source"])
     trimesh.load(source / "geometry.ply").export(folder / "solids.stl")  # of STL, z is up
-    fields("fit", str(folder / "solids.stl"), "--out", str(shape))
+    fields("fit", str(folder / "solids.stl"), "--out", str(shape), "--steps", "2000")
     size = f"{SMALL}x{SMALL}"
     fields("render", str(run), "--shading", "depth", "--size", size, "-o", str(folder / "d.png"))
     fields("render", str(shape), "--size", size, "-o", str(folder / "shape.png"))
