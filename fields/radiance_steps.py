@@ -26,9 +26,9 @@ LOOKS = 1 << 14  # cells of a later look
 # small; later a larger bound gives 0.1 dB more after a minute.
 FOG_WEIGHT, MIN_WEIGHT = 1e-4, 1e-3
 FOG_UNTIL = 256  # steps
-# At first nothing is known to be empty, and nothing is sharp: all cells are marched, in steps so many
-# times as long, so that samples go to as many rays. What is thin and was taken for empty sooner than
-# this is hardly ever found again: after 800 short steps a cable of mic was in pieces.
+# At first nothing is known to be empty, and nothing is sharp: all cells are marched, in steps so
+# many times as long, so that samples go to as many more rays. What is thin and taken for empty
+# sooner than this is hardly found again: a cable of mic was left in pieces.
 OPEN_UNTIL, STRIDE = 128, 4
 _IN_FOG = 64  # samples of a ray then, about
 _LEAST_RAYS, _MOST_RAYS = 32, 1 << 17

@@ -139,6 +139,7 @@ def test_both_kinds_of_steps_weigh_rays_alike(scene):
         plan = plan_of(Stop(steps=10), kind="scene", model="hashgrid", batch=1 << 20)  # all rays
         step = kind(RadianceField(**sizes), signal, plan, "l2")
         step.count.fill_(512)
+        assert step.error_map is not None
         every = torch.arange(len(weights(signal.views)))
         step.error_map.add(every, weights(signal.views))
         loss = step(1, 1.0)

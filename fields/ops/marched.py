@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fields import extension
 from fields.ops.checks import alike, cancel_flag, check, float32_state, in_range, one_of, shape
 from fields.ops.march import MarchSpec, check_rays
 from fields.ops.specs import GridSpec
 from fields.ops.training import LOSSES, check_workspace
+
+extension.load()
 
 # Of a step: rays to samples; features and densities of those; the ones that have weight are kept;
 # their colours, the loss and all gradients but those of the table; these, and Adam on it.
@@ -38,6 +41,28 @@ def check_targets(rays: RayTargets, bits: Tensor, march: MarchSpec) -> None:
         alike(name, getattr(rays, name), "origins", rays.origins)
     _check_each("times", rays.times, rays.origins)
     _check_each("weights", rays.weights, rays.origins)
+
+
+def step_args(rays: RayTargets, bits: Tensor, march: MarchSpec) -> tuple:
+    """What a step takes before the field's parameters."""
+    return (
+        rays.origins.contiguous(),
+        rays.directions.contiguous(),
+        _held(rays.times),
+        rays.colours.contiguous(),
+        rays.backgrounds.contiguous(),
+        None if rays.weights is None else rays.weights.contiguous(),
+        bits.contiguous(),
+        *march.args(),
+    )
+
+
+def picture_args(
+    origins: Tensor, directions: Tensor, times: Tensor | None, bits: Tensor, march: MarchSpec
+) -> tuple:
+    """What a picture takes before the field's parameters."""
+    rays = origins.contiguous(), directions.contiguous(), _held(times)
+    return *rays, bits.contiguous(), *march.args()
 
 
 def check_states(rays: RayTargets, workspace: Tensor, grid: GridSpec, **states: State) -> None:
@@ -82,3 +107,27 @@ def _check_each(name: str, values: Tensor | None, origins: Tensor) -> None:
     if values is not None:
         shape(name, values, (origins.shape[0],))
         alike(name, values, "origins", origins)
+
+
+def _held(times: Tensor | None) -> Tensor | None:
+    return None if times is None else times.clamp(0, 1).contiguous()
+
+
+# ---- shapes without data
+
+
+@torch.library.register_fake("fields::radiance_render")
+@torch.library.register_fake("fields::rbf_radiance_render")
+def _(origins, *_):
+    rays = origins.shape[0]
+    return origins.new_empty(rays, 3), origins.new_empty(rays), origins.new_empty(rays)
+
+
+@torch.library.register_fake("fields::radiance_step")
+@torch.library.register_fake("fields::rbf_radiance_step")
+def _(origins, *_):
+    return (
+        origins.new_empty(1),
+        origins.new_empty(origins.shape[0]),
+        origins.new_empty(3, dtype=torch.int64),
+    )

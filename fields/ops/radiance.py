@@ -18,6 +18,8 @@ from fields.ops.marched import (
     check_picture,
     check_states,
     check_targets,
+    picture_args,
+    step_args,
 )
 from fields.ops.specs import PRECISIONS, GridSpec, MlpSpec
 from fields.ops.training import LOSSES
@@ -167,14 +169,7 @@ def radiance_step(
     check_states(rays, workspace, spec.grid, table=table, density=density, colour=colour)
     check_numbers(step, samples, loss, stages)
     return _ops.radiance_step(
-        origins.contiguous(),
-        directions.contiguous(),
-        None if times is None else times.clamp(0, 1).contiguous(),
-        colours.contiguous(),
-        backgrounds.contiguous(),
-        None if weights is None else weights.contiguous(),
-        bits.contiguous(),
-        *march.args(),
+        *step_args(rays, bits, march),
         *table,
         *density,
         *colour,
@@ -239,11 +234,7 @@ def radiance_render(
     check_radiance(table, density, colour, times, spec)
     alike("origins", origins, "table", table)
     return _ops.radiance_render(
-        origins.contiguous(),
-        directions.contiguous(),
-        None if times is None else times.clamp(0, 1).contiguous(),
-        bits.contiguous(),
-        *march.args(),
+        *picture_args(origins, directions, times, bits, march),
         table.detach().contiguous(),
         density.detach().contiguous(),
         colour.detach().contiguous(),
@@ -253,22 +244,4 @@ def radiance_render(
         min_transmittance,
         width or 0,
         cancel,
-    )
-
-
-# ---- shapes without data
-
-
-@torch.library.register_fake("fields::radiance_render")
-def _(origins, *_):
-    rays = origins.shape[0]
-    return origins.new_empty(rays, 3), origins.new_empty(rays), origins.new_empty(rays)
-
-
-@torch.library.register_fake("fields::radiance_step")
-def _(origins, *_):
-    return (
-        origins.new_empty(1),
-        origins.new_empty(origins.shape[0]),
-        origins.new_empty(3, dtype=torch.int64),
     )

@@ -18,6 +18,8 @@ from fields.ops.marched import (
     check_picture,
     check_states,
     check_targets,
+    picture_args,
+    step_args,
 )
 from fields.ops.rbf import RbfSpec
 from fields.ops.specs import ACTIVATIONS, GridSpec
@@ -112,14 +114,7 @@ def rbf_radiance_step(
     check_states(rays, workspace, spec.grid, table=table, params=params)
     check_numbers(step, samples, loss, stages)
     return _ops.rbf_radiance_step(
-        origins.contiguous(),
-        directions.contiguous(),
-        None if times is None else times.clamp(0, 1).contiguous(),
-        colours.contiguous(),
-        backgrounds.contiguous(),
-        None if weights is None else weights.contiguous(),
-        bits.contiguous(),
-        *march.args(),
+        *step_args(rays, bits, march),
         *table,
         *params,
         workspace,
@@ -166,11 +161,7 @@ def rbf_radiance_render(
     _check_field(table, params, times, spec)
     alike("origins", origins, "table", table)
     return _ops.rbf_radiance_render(
-        origins.contiguous(),
-        directions.contiguous(),
-        None if times is None else times.clamp(0, 1).contiguous(),
-        bits.contiguous(),
-        *march.args(),
+        *picture_args(origins, directions, times, bits, march),
         table.detach().contiguous(),
         params.detach().contiguous(),
         *spec.grid.args(),
@@ -179,22 +170,4 @@ def rbf_radiance_render(
         min_transmittance,
         width or 0,
         cancel,
-    )
-
-
-# ---- shapes without data
-
-
-@torch.library.register_fake("fields::rbf_radiance_render")
-def _(origins, *_):
-    rays = origins.shape[0]
-    return origins.new_empty(rays, 3), origins.new_empty(rays), origins.new_empty(rays)
-
-
-@torch.library.register_fake("fields::rbf_radiance_step")
-def _(origins, *_):
-    return (
-        origins.new_empty(1),
-        origins.new_empty(origins.shape[0]),
-        origins.new_empty(3, dtype=torch.int64),
     )
