@@ -6,7 +6,7 @@ from devices import NEEDS_CUDA, assert_near, dtypes
 from test_ops_composite import make_case, unit_vectors
 from test_ops_composite import with_gradients as composited
 from test_ops_march import SPECS, bits_of, clouds, make_rays
-from test_ops_sample_rays import make_scene
+from test_ops_sample_rays import make_scene, make_tiles
 
 from fields import ops
 from fields.occupancy import Occupancy
@@ -84,5 +84,14 @@ def test_rays_are_the_cpus(background):
     scene = make_scene(10, 50, 60)
     expected = ops.sample_rays(*scene, 5000, 1, 2, background=background)
     actual = ops.sample_rays(*(x.cuda() for x in scene), 5000, 1, 2, background=background)
+    assert torch.equal(actual[4].cpu(), expected[4])
+    assert_near(actual[:4], expected[:4], 1e-6)
+
+
+def test_rays_of_tiles_are_the_cpus():
+    scene, tiles = make_scene(), make_tiles()
+    expected = ops.sample_rays(*scene, 5000, 1, 2, tiles=tiles)
+    there = ops.Tiles(tiles.side, tiles.upto.cuda())
+    actual = ops.sample_rays(*(x.cuda() for x in scene), 5000, 1, 2, tiles=there)
     assert torch.equal(actual[4].cpu(), expected[4])
     assert_near(actual[:4], expected[:4], 1e-6)

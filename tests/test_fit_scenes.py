@@ -26,7 +26,7 @@ from fields.lens import Perspective
 from fields.pictures import write_picture
 from fields.plan import Stop
 from fields.plan import make as plan_of
-from fields.radiance_steps import FusedRayStep, MarchedStep
+from fields.radiance_steps import OPEN_UNTIL, FusedRayStep, MarchedStep
 from fields.runs import SceneRun
 from fields.scenes import read_scene
 from fields.signals.scene import SceneSignal
@@ -157,6 +157,21 @@ def test_the_fused_step_and_autograd_take_the_same_first_step(model, scene):
     for name, moment in fused.items():
         error = (moment - marched[name]).norm() / marched[name].norm()
         assert error < 0.02, name
+
+
+@pytest.mark.parametrize("kind", [FusedRayStep, MarchedStep])
+@pytest.mark.parametrize(("step", "sees"), [(2, True), (OPEN_UNTIL, True), (OPEN_UNTIL + 2, False)])
+def test_nothing_counts_as_empty_in_the_first_steps(scene, kind, step, sees):
+    """However empty the occupancy says that all is."""
+    signal = SceneSignal(read_scene(scene), SceneOptions(), torch.device("cpu"))
+    sizes = {name: value for name, value in SMALL.items() if name != "batch"}
+    config = SCENE_MODELS["hashgrid"].config.for_signal(3, signal.shape, **sizes)
+    plan = plan_of(Stop(steps=1000), kind="scene", model="hashgrid", batch=2048)
+    take = kind(build(config), signal, plan, "l2")
+    take.occupancy.bits.zero_()
+    before = take.field.table.detach().clone()
+    take(step, 1.0)
+    assert torch.equal(take.field.table, before) is not sees
 
 
 @pytest.mark.parametrize("made", [{"lens": Perspective((-0.2, 0.05, 0, 0))}, {"differ": True}])
