@@ -87,7 +87,7 @@ def fit(
         progress: shows where the fit stands; by default a bar on a terminal or in a notebook.
         options: of the model, by the names of its Config, and of the source, by those of
             ShapeOptions (stores, sign, surface, near, jitter, spread, truncation, eikonal) and
-            SceneOptions (background, mask_of).
+            SceneOptions (background, mask_of, pixels).
 
     Returns the run, scored. Raises FieldsError, in one line, for whatever the caller can put right;
     Interrupted, a KeyboardInterrupt, when Ctrl-C or a signal stops it, with what it reached kept.
