@@ -20,16 +20,15 @@ from fields.signals.scene import SceneSignal
 from fields.signals.views import Rays
 
 LOOK_EVERY = 16  # steps between two looks at what is empty
-ALL_UNTIL = 256  # steps, until which all cells are looked at
 LOOKS = 1 << 14  # cells of a later look
-# Samples of less weight are not trained on. At first the field is thin fog, and all weights are
-# small; later a larger bound gives 0.1 dB more after a minute.
+# At first the field is thin fog: nothing is known to be empty, and nothing is sharp. So all cells
+# are marched, in steps so many times as long that samples go to as many more rays, and all are
+# looked at. What is thin and taken for empty sooner is hardly found again: a cable of mic was left
+# in pieces.
+FOG_UNTIL, STRIDE = 256, 4
+# Samples of less weight are not trained on. In fog all weights are small; later a larger bound
+# gives 0.1 dB more after a minute.
 FOG_WEIGHT, MIN_WEIGHT = 1e-4, 1e-3
-FOG_UNTIL = 256  # steps
-# At first nothing is known to be empty, and nothing is sharp: all cells are marched, in steps so
-# many times as long, so that samples go to as many more rays. What is thin and taken for empty
-# sooner than this is hardly found again: a cable of mic was left in pieces.
-OPEN_UNTIL, STRIDE = 128, 4
 _IN_FOG = 64  # samples of a ray then, about
 _LEAST_RAYS, _MOST_RAYS = 32, 1 << 17
 
@@ -71,18 +70,18 @@ class _RayStep:
             return
         if self.error_map is not None:
             self.error_map.follow()
-        every = step < ALL_UNTIL
+        every = step <= FOG_UNTIL
         seed = self.plan.seed
         self.occupancy.update(self._density, seed=seed, step=step, samples=None if every else LOOKS)
 
     def _walk(self, step: int) -> tuple[Tensor, ops.MarchSpec]:
         """The cells that rays are marched through, and how."""
-        if step <= OPEN_UNTIL:
+        if step <= FOG_UNTIL:
             return self._open, self._long
         return self.occupancy.bits, self.field.march
 
     def _least_weight(self, step: int) -> float:
-        return FOG_WEIGHT if step < FOG_UNTIL else MIN_WEIGHT
+        return FOG_WEIGHT if step <= FOG_UNTIL else MIN_WEIGHT
 
     def _density(self, coords: Tensor) -> Tensor:
         times = None

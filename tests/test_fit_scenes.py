@@ -26,7 +26,7 @@ from fields.lens import Perspective
 from fields.pictures import write_picture
 from fields.plan import Stop
 from fields.plan import make as plan_of
-from fields.radiance_steps import OPEN_UNTIL, FusedRayStep, MarchedStep
+from fields.radiance_steps import FOG_UNTIL, FusedRayStep, MarchedStep
 from fields.runs import SceneRun
 from fields.scenes import read_scene
 from fields.signals.scene import SceneSignal
@@ -160,7 +160,7 @@ def test_the_fused_step_and_autograd_take_the_same_first_step(model, scene):
 
 
 @pytest.mark.parametrize("kind", [FusedRayStep, MarchedStep])
-@pytest.mark.parametrize(("step", "sees"), [(2, True), (OPEN_UNTIL, True), (OPEN_UNTIL + 2, False)])
+@pytest.mark.parametrize(("step", "sees"), [(2, True), (FOG_UNTIL, True), (FOG_UNTIL + 2, False)])
 def test_nothing_counts_as_empty_in_the_first_steps(scene, kind, step, sees):
     """However empty the occupancy says that all is."""
     signal = SceneSignal(read_scene(scene), SceneOptions(), torch.device("cpu"))
