@@ -49,5 +49,5 @@ def files_of(folder):
             lines = [json.loads(line) for line in path.read_text().splitlines()]
             found[path.name] = [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
         elif path.is_file():
-            found[path.name] = path.read_bytes()
+            found[path.relative_to(folder).as_posix()] = path.read_bytes()
     return found
