@@ -13,6 +13,7 @@ from fields.bench import (
     cam_contest,
     closest_contest,
     machine,
+    many_contest,
     march_contest,
     network_contest,
     rbf_contest,
@@ -64,6 +65,13 @@ class Distances:
         return closest_contest.rows("bumpy ball", *mesh, rounds=rounds, quick=quick)
 
 
+class Many:
+    """Steps of many small fields."""
+
+    def measure(self, rounds: int, threads: int, quick: bool) -> Rows:
+        return many_contest.rows(rounds=rounds, quick=quick)
+
+
 class Marching:
     """A training step of a radiance field, and a picture."""
 
@@ -79,7 +87,7 @@ def _field(work: FieldWork, rows: Callable[[Contest, int], Rows]) -> Group:
     return Group(work, FieldEngine, rows)
 
 
-GROUPS: dict[str, Group | Distances | Marching] = {
+GROUPS: dict[str, Group | Distances | Many | Marching] = {
     "train": _grid(PICTURE, train_rows),
     "infer": _grid(PICTURE, infer_rows),
     "infer-3d": _grid(SCENE, infer_rows),
@@ -89,6 +97,7 @@ GROUPS: dict[str, Group | Distances | Marching] = {
     "cam-small": _field(cam_contest.SMALL, cam_contest.rows),
     "rbf": _field(rbf_contest.RBF, rbf_contest.rows),
     "closest": Distances(),
+    "many": Many(),
     "march": Marching(),
     "avx2": _grid(PICTURE, against_compile("our kernels held to AVX2")),
     "all-avx2": _grid(PICTURE, against_compile("all held to AVX2")),

@@ -34,6 +34,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "cam-small": {},
     "rbf": {},
     "closest": {},
+    "many": {},
     "march": {},
     "avx2": {"FIELDS_CPU": "avx2"},
     "all-avx2": {"FIELDS_CPU": "avx2", **HELD_TO_AVX2},
@@ -42,7 +43,7 @@ GROUPS: dict[str, dict[str, str]] = {
 SETS = {
     "grid": ("train", "infer", "infer-3d", "mlp", "avx2", "all-avx2"),
     "models": ("siren", "cam", "cam-small", "rbf"),
-    "shapes": ("closest",),
+    "shapes": ("closest", "many"),
     "scenes": ("march",),
 }
 

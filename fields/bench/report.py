@@ -11,6 +11,7 @@ Row = dict[str, Any]
 
 KERNEL_COLUMNS = {
     "milliseconds": ("ms", 1),
+    "fields_per_second": ("fields/s", 1),
     "samples_per_second": ("M samples/s", 1e-6),
     "rays_per_second": ("M rays/s", 1e-6),
     "times_compile": ("x compile", 1),
@@ -24,6 +25,7 @@ KERNEL_COLUMNS = {
 KERNEL_NOTES = {
     "times_float32": ("{} times float32", 1),
     "times_one_thread": ("{} times one thread", 1),
+    "times_alone": ("{} times one at a time", 1),
     "share_of_built_in": ("{} % of the built-in rate", 100),
     "share_of_peak_useful": ("{} % of peak, the forward not counted", 100),
 }
