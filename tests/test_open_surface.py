@@ -63,3 +63,26 @@ def test_a_field_that_comes_near_nothing_has_no_surface():
         extract_open(lambda p: torch.full((len(p),), 0.2), 32)
     with pytest.raises(FieldsError, match="--resolution"):
         extract_open(disc, 4)
+
+
+def steep(points):
+    """Steeper than a distance, and told apart no further than 0.05, as fields of a set."""
+    return (3 * ((points - 0.5).norm(dim=1) - 0.3).abs()).clamp(max=0.05)
+
+
+def rounded(points):
+    """A distance that does not get to 0, as learned ones do not."""
+    return (((points - 0.5).norm(dim=1) - 0.3) ** 2 + 0.004**2).sqrt()
+
+
+@pytest.mark.parametrize(
+    ("field", "resolution"), [(steep, 64), (steep, 128), (rounded, 64), (rounded, 160)]
+)
+def test_what_a_learned_field_does_to_a_distance_leaves_the_surface_whole(field, resolution):
+    vertices, faces, _ = extract_open(field, resolution)
+    corners = vertices[faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.linalg.norm(across, axis=1).sum() / 2
+    assert area == pytest.approx(4 * np.pi * 0.09, rel=0.04)
+    off = np.abs(np.linalg.norm(vertices - 0.5, axis=1) - 0.3)
+    assert off.mean() < 0.3 / resolution

@@ -1,8 +1,9 @@
 """Meshes an unsigned distance field, whose surface may end: dual contouring of its gradients.
 
 Between two grid points lies the surface where the slopes there point apart and the two distances
-make up no more than the edge and a quarter of it. Each cell that such edges pass gets a vertex, the
-mean of where they are crossed; each crossed edge a quadrilateral of the four cells around it.
+make up no more than the edge and a quarter of it, and what a learned field keeps of a distance at
+the surface. Each cell that such edges pass gets a vertex, the mean of where they are crossed; each
+crossed edge a quadrilateral of the four cells around it.
 Nothing has to be closed, and no cell needs to know which side is inside (after Guillard et al.
 2022, MeshUDF, whose test on slopes this is, and Ju et al. 2002, whose dual mesh).
 """
@@ -22,6 +23,9 @@ from fields.shapes.orient import make_consistent
 from fields.shapes.refine import SIDE, refine, slope_bound
 
 _SLACK = 1.25  # of the length of an edge, that the distances at its ends may make up
+# Places that are led to the surface, to see what the field is there: the nearest of so many.
+_PROBES, _NEAREST, _MOVES = 1 << 14, 0.05, 3
+_FLAT = 0.25  # of a slope squared: no step is longer than twice the distance
 # The cells around an edge, in the order of a walk around it, as steps along the other two axes.
 _AROUND = ((0, 0), (-1, 0), (-1, -1), (0, -1))
 
@@ -52,7 +56,8 @@ def extract_open(
     corners = cells[:, None] + np.array(list(np.ndindex(2, 2, 2)))
     points = np.unique(_index(corners.reshape(-1, 3), size))
     distances, slopes = _asked(field, points, size)
-    quads, edges, shares = _crossings(points, distances, slopes, size)
+    longest = _SLACK / resolution + 2 * _floor(field)
+    quads, edges, shares = _crossings(points, distances, slopes, size, longest)
     if not len(quads):
         raise NoSurface(
             f"there is no surface: the field is nowhere below {field.seen[0]:.3g}; fit for longer"
@@ -92,12 +97,28 @@ def _asked(field: Asking, points: np.ndarray, size: int) -> tuple[np.ndarray, np
     return field(coords).numpy(), torch.stack(slopes, 1).numpy()
 
 
+def _floor(field: Asking) -> float:
+    """What the field is at its surface: a learned distance is rounded off before it is 0, which
+    counts where cells are small. The median at points that were led to it."""
+    generator = torch.Generator().manual_seed(0)
+    coords = torch.rand(_PROBES, 3, generator=generator)
+    values = field(coords)
+    coords = coords[values <= values.quantile(_NEAREST)]
+    for _ in range(_MOVES):
+        values, slopes = field.with_slope(coords)
+        step = values / slopes.square().sum(1).clamp(min=_FLAT)
+        coords = (coords - step[:, None] * slopes).clamp(0, 1)
+    return float(field(coords).clamp(min=0).median())
+
+
 def _crossings(
-    points: np.ndarray, distances: np.ndarray, slopes: np.ndarray, size: int
+    points: np.ndarray, distances: np.ndarray, slopes: np.ndarray, size: int, longest: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The edges that the surface crosses: (axis, x, y, z) of the first end [E, 4], whether slopes
-    at it point backwards [E], and how far along the edge the surface lies [E]."""
-    cell = 1 / (size - 1)
+    at it point backwards [E], and how far along the edge the surface lies [E].
+
+    `longest`: what the distances at the ends of an edge may make up.
+    """
     found, turned, shares = [], [], []
     for axis, stride in enumerate((size * size, size, 1)):
         at = np.searchsorted(points, points + stride)
@@ -106,7 +127,7 @@ def _crossings(
         ahead = (points[at] == points + stride) & (points // stride % size != size - 1)
         first, second = np.flatnonzero(ahead), at[ahead]
         apart = (slopes[first] * slopes[second]).sum(1) < 0
-        near = distances[first] + distances[second] < _SLACK * cell
+        near = distances[first] + distances[second] < longest
         first, second = first[apart & near], second[apart & near]
         places = _places(points[first], size)
         inside = ((places > 0) & (places < size - 1))[:, [d for d in range(3) if d != axis]].all(1)

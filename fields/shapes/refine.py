@@ -13,6 +13,9 @@ SIDE = 2  # cells of the grid along a side of the smallest cell that is looked a
 # keeps about 20; of a field that is rough away from its surface nearly all would be.
 _MOST_CELLS = 30
 _COARSEST = 32  # cells along an axis at first, at least
+# So many are looked at whatever they tell: near the first level a field whose distances end, as
+# those of a set do at 0.05, can rule out nothing.
+_FEW = 64**3
 _PROBES = 1 << 14
 _TAIL = 0.002  # of the probes may be steeper than the bound is taken from
 _MARGIN = 1.25
@@ -47,7 +50,7 @@ def refine(field: Asking, resolution: int, bound: float) -> np.ndarray | None:
     while True:
         kept = _may_hold(field, cells, width, resolution, bound)
         cells = cells[kept]
-        if len(cells) > _MOST_CELLS * (resolution / width) ** 2:
+        if len(cells) > max(_FEW, _MOST_CELLS * (resolution / width) ** 2):
             return None
         if width == SIDE:
             return cells.numpy()
