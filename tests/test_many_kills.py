@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from many_shapes import QUICK, SMALL, files_of, two_classes
 from test_interrupt import in_a_child
 
@@ -118,7 +120,7 @@ def wait_for_lock(out):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize("step", ["_add_lines", "unlink"])
+@pytest.mark.parametrize("step", ["_write_lines", "unlink"])
 def test_a_kill_between_shard_index_and_parts_changes_nothing(
     source, whole, tmp_path, monkeypatch, step
 ):
@@ -128,7 +130,7 @@ def test_a_kill_between_shard_index_and_parts_changes_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        where = shards.SetFolder if step == "_add_lines" else shards.Path
+        where = shards.SetFolder if step == "_write_lines" else shards.Path
         patch.setattr(where, step, stop)
         with pytest.raises(KeyboardInterrupt):
             fields.fit_many(source, out, threads=1, **OPTIONS)
@@ -208,3 +210,49 @@ def test_parts_of_the_next_shard_find_their_folder_when_one_is_whole(source, who
         fields.fit_many(source, tmp_path / "set", threads=2, **OPTIONS)
     assert files_of(tmp_path / "set") == whole[0]
     assert not (tmp_path / "set" / "parts").exists()
+
+
+@pytest.mark.parametrize("step", ["_write_lines", "unlink"])
+def test_a_kill_while_a_mended_shape_is_taken_in_changes_nothing(source, tmp_path, step):
+    copy = shutil.copytree(source, tmp_path / "shapes")
+    out, sound = tmp_path / "set", tmp_path / "sound"
+    mended = copy / "ball" / "03.off"
+    content = mended.read_bytes()
+    mended.write_bytes(b"")
+    fields.fit_many(copy, out, threads=2, **OPTIONS)
+    mended.write_bytes(content)
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        where = shards.SetFolder if step == "_write_lines" else shards.Path
+        patch.setattr(where, step, stop)
+        with pytest.raises(KeyboardInterrupt):
+            fields.fit_many(copy, out, threads=1, resume=True, **OPTIONS)
+    found = fields.fit_many(copy, out, threads=2, resume=True, **OPTIONS)
+    wanted = fields.fit_many(copy, sound, threads=2, **OPTIONS)
+    assert torch.equal(found.planes, wanted.planes) and not found.failures
+    assert [e["item"] for e in found.index] == list(range(2 * EACH))
+
+
+def test_failures_of_a_set_that_was_stopped_are_tried_again_as_well(source, tmp_path):
+    copy = shutil.copytree(source, tmp_path / "shapes")
+    mended = copy / "ball" / "00.off"
+    content = mended.read_bytes()
+    mended.write_bytes(b"")
+    out = tmp_path / "set"
+    collect = shards.SetFolder.collect
+
+    def stop(folder):
+        collect(folder)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:  # once the first part of the first shard is there
+        patch.setattr(shards.SetFolder, "collect", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fields.fit_many(copy, out, threads=1, **OPTIONS)
+    mended.write_bytes(content)
+    found = fields.fit_many(copy, out, threads=2, resume=True, **OPTIONS)
+    assert len(found) == 2 * EACH and not found.failures
+    assert found.index[0]["path"] == "ball/00.off" and found.index[0]["row"] == 7

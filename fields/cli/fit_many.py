@@ -27,6 +27,7 @@ def main(arguments: Sequence[str], started: float) -> None:
         options,
         place_of(parsed.source, parsed.out),
         threads=parsed.threads,
+        ray=parsed.ray,
         resume=parsed.resume,
         overwrite=parsed.overwrite,
         progress=progress(),
@@ -49,7 +50,14 @@ def _parser() -> Parser:
     )  # fmt: skip
     add("-o", "--out", metavar="DIR", help="the folder of the set (runs/NAME-fields)")
     add("--threads", type=whole, metavar="N", help="of the CPU (all that may be used)")
-    add("--resume", action="store_true", help="go on with the set in --out; nothing is done twice")
+    add(
+        "--ray", metavar="ADDRESS",
+        help="let a Ray cluster do the work: HOST:PORT of its head, auto, or local: one made here",
+    )  # fmt: skip
+    add(
+        "--resume", action="store_true",
+        help="go on with the set in --out; nothing is done twice, what failed is tried again",
+    )  # fmt: skip
     add("--overwrite", action="store_true", help="replace the set in --out")
     add("--json", action="store_true", help="print the metrics as one JSON object")
     group = parser.add_argument_group("options of the fields")

@@ -79,7 +79,7 @@ class PlaneField(nn.Module):
 
     def forward(self, coords: Tensor) -> Tensor:
         """coords [..., 3] in [0, 1] -> [..., 1]: distances in lengths of the unit cube, held within
-        0.05 of 0, or the logit of being inside."""
+        0.05 of 0, or the logit of being inside, which is a distance over -SOFTNESS."""
         points = as_matrix("coords", coords, 3, self.planes)
         if torch.is_grad_enabled() or self.planes.dtype != torch.float32:
             values = ops.mlp(self.features(points), self.params, self.spec.mlp)

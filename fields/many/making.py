@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,8 @@ from fields.device import threads as in_threads
 from fields.errors import FieldsError, Interrupted
 from fields.folder import RUNS, plain_name
 from fields.loop import Caught, caught_signals
-from fields.many import shards
-from fields.many.group import fit_group, import_libraries
+from fields.many import on_ray, shards
+from fields.many.group import Group, fit_group, import_libraries
 from fields.many.listing import Item, Listing, list_shapes
 from fields.many.options import ManyOptions
 from fields.many.pool import digest_of
@@ -25,7 +28,21 @@ from fields.many.workers import in_processes
 from fields.pictures.naming import shown
 from fields.progress import Counted, Progress, Silent
 
-Job = tuple[tuple[int, Item], ...]
+
+@dataclass(frozen=True)
+class Job:
+    """Shapes that are fitted together: (number, item) pairs. `again`: they had failed."""
+
+    items: tuple[tuple[int, Item], ...]
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who does the work: so many processes of this machine, or of a Ray cluster."""
+
+    processes: int
+    on_ray: bool = False
 
 
 def fit_many(
@@ -33,6 +50,7 @@ def fit_many(
     out: str | os.PathLike | None = None,
     *,
     threads: int | None = None,
+    ray: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -45,8 +63,10 @@ def fit_many(
         out: the folder of the set; runs/SOURCE-fields by default.
         threads: processes of one thread; by default what may be used. Fields are the same bits for
             any number.
+        ray: a Ray cluster that does the work: host:port of its head, `auto`, or `local` for one on
+            this machine; see `on_ray`. Its nodes must find the sources where this machine does.
         resume: go on with the set in `out`, begun with the same options: no shape that was finished
-            is fitted again.
+            is fitted again. Shapes that failed are tried again.
         overwrite: replace the set in `out`.
         progress: is told; nobody by default.
         options: of `ManyOptions`.
@@ -64,6 +84,7 @@ def fit_many(
         ManyOptions(**options),
         place_of(source, out),
         threads=threads,
+        ray=ray,
         resume=resume,
         overwrite=overwrite,
         progress=progress or Silent(),
@@ -81,6 +102,7 @@ def carry_out(
     out: Path,
     *,
     threads: int | None,
+    ray: str | None = None,
     resume: bool,
     overwrite: bool,
     progress: Progress,
@@ -93,7 +115,11 @@ def carry_out(
     listing = listing.with_copies(options.copies)
     about = _about(listing, options)
     count = len(listing.items)
-    with in_threads(threads) as processes, caught_signals() as caught:
+    with contextlib.ExitStack() as stack:
+        processes = stack.enter_context(in_threads(threads))
+        if ray is not None:  # before anything is written
+            processes = stack.enter_context(on_ray.cluster(ray, processes))
+        caught = stack.enter_context(caught_signals())
         if resume:
             folder = SetFolder.resume(out, about, count)
         else:
@@ -101,7 +127,8 @@ def carry_out(
         try:
             _require_unchanged(listing, folder)
             begin = time.perf_counter()
-            _fit_rest(listing, options, folder, processes, caught, progress)
+            crew = Crew(processes, ray is not None)
+            _fit_rest(listing, options, folder, crew, caught, progress)
             seconds = time.perf_counter() - begin
             folder.finish()
             result = load_many(out)
@@ -146,27 +173,23 @@ def _fit_rest(
     listing: Listing,
     options: ManyOptions,
     folder: SetFolder,
-    processes: int,
+    crew: Crew,
     caught: Caught,
     progress: Progress,
 ) -> None:
     """All that is not behind, a group at a time; each is kept as it ends."""
-    count, done, size = len(listing.items), folder.done(), shards.GROUP
-    groups = [range(i, min(i + size, count)) for i in range(0, count, size)]
-    jobs: list[Job] = [
-        tuple((i, listing.items[i]) for i in group) for group in groups if group[0] not in done
-    ]
-    import_libraries()
-    work = functools.partial(_do, listing.folder, options, folder)
-    progress.say(_said(listing, options, processes, len(done)))
+    count, again = len(listing.items), folder.failed()
+    done = folder.done() - set(again)
+    jobs = _jobs(listing, again, again=True)
+    jobs += _jobs(listing, sorted(set(range(count)) - done - set(again)))
+    progress.say(_said(listing, options, crew, len(done)))
     begin, reached = time.perf_counter(), len(done)
-    for job, failures in in_processes(
-        processes, work, jobs, stopped=lambda: bool(caught), called=lambda job: job[0][1].path
-    ):
+    kept = _on_ray if crew.on_ray else _here
+    for job, failures in kept(listing.folder, options, folder, jobs, crew, caught):
         for _, path, why in failures:
             progress.say(why if path in why else f"{path}: {why}")
         folder.collect()
-        reached += len(job)
+        reached += len(job.items)
         seconds = time.perf_counter() - begin
         progress.advance(Counted(reached, count, seconds, "shapes", len(done)))
     if caught and reached < count:
@@ -177,19 +200,60 @@ def _fit_rest(
         )
 
 
-def _do(folder: Path, options: ManyOptions, target: SetFolder, job: Job) -> list[tuple]:
-    """Fit a job and keep it; returns its failures."""
-    group = fit_group(folder, job, options)
-    write_part(target.part(job[0][0]), group, [number for number, _ in job])
+def _jobs(listing: Listing, numbers: Sequence[int], *, again: bool = False) -> list[Job]:
+    """Those items, in groups that lie within a part."""
+    groups: dict[int, list[tuple[int, Item]]] = {}
+    for number in numbers:
+        groups.setdefault(number // shards.GROUP, []).append((number, listing.items[number]))
+    return [Job(tuple(group), again) for group in groups.values()]
+
+
+def _here(
+    source: Path, options: ManyOptions, folder: SetFolder, jobs: list[Job], crew: Crew,
+    caught: Caught,
+) -> Iterator[tuple[Job, list]]:  # fmt: skip
+    """Jobs by processes of this machine, which keep what they have fitted; their failures."""
+    import_libraries()
+    work = functools.partial(_fit_and_keep, source, options, folder)
+    return in_processes(crew.processes, work, jobs, stopped=lambda: bool(caught), called=_called)
+
+
+def _on_ray(
+    source: Path, options: ManyOptions, folder: SetFolder, jobs: list[Job], crew: Crew,
+    caught: Caught,
+) -> Iterator[tuple[Job, list]]:  # fmt: skip
+    """Jobs by a cluster, whose results come here and are kept as they come; their failures."""
+    work = functools.partial(_fit, source.resolve(), options)
+    for job, group in on_ray.in_cluster(work, jobs, stopped=lambda: bool(caught), called=_called):
+        yield job, _keep(folder, job, group)
+
+
+def _fit(source: Path, options: ManyOptions, job: Job) -> Group:
+    return fit_group(source, job.items, options)
+
+
+def _keep(folder: SetFolder, job: Job, group: Group) -> list[tuple[int, str, str]]:
+    numbers = [number for number, _ in job.items]
+    write_part(folder.part(numbers[0], again=job.again), group, numbers)
     return group.failures
 
 
-def _said(listing: Listing, options: ManyOptions, processes: int, done: int) -> str:
+def _fit_and_keep(
+    source: Path, options: ManyOptions, folder: SetFolder, job: Job
+) -> list[tuple[int, str, str]]:
+    return _keep(folder, job, _fit(source, options, job))
+
+
+def _called(job: Job) -> str:
+    return job.items[0][1].path
+
+
+def _said(listing: Listing, options: ManyOptions, crew: Crew, done: int) -> str:
     classes = len(listing.classes)
     of_classes = f" of {classes:,} classes" if classes else ""
     behind = f", {done:,} behind" if done else ""
     return (
         f"{len(listing.items):,} shapes{of_classes}{behind}: {options.stores}, planes of"
         f" {options.planes_shown}, {4 * options.numbers / 1000:,.0f} kB each,"
-        f" by {processes:,} processes"
+        f" by {crew.processes:,} processes{' of a Ray cluster' if crew.on_ray else ''}"
     )

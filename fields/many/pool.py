@@ -17,7 +17,7 @@ from fields.configs.shape import ShapeOptions
 from fields.errors import FieldsError
 from fields.many.field import key_of
 from fields.many.listing import Item
-from fields.many.options import SCALES, TRUNCATION, ManyOptions
+from fields.many.options import SCALES, SOFTNESS, TRUNCATION, ManyOptions
 from fields.pictures.naming import shown
 from fields.shapes import Shape, read_shape
 from fields.signals.shape import ShapeSignal
@@ -79,7 +79,7 @@ def make_pool(folder: Path, item: Item, options: ManyOptions) -> Pool:
     if options.is_distance:
         samples[:, 3].div_(TRUNCATION).clamp_(-1, 1)
     else:
-        samples[:, 3] = (samples[:, 3] < 0).float()
+        samples[:, 3] = torch.sigmoid(samples[:, 3] / -SOFTNESS)
     return Pool(item, key, scale, digest, signal, samples)
 
 

@@ -86,10 +86,12 @@ class FieldSet:
         return self._all("params")
 
     def _all(self, name: str) -> Tensor:
-        shards = dict.fromkeys(entry["shard"] for entry in self.index)
-        if not shards:
+        rows: dict[str, list[int]] = {}  # of each shard, in the order of the index
+        for entry in self.index:
+            rows.setdefault(entry["shard"], []).append(entry["row"])
+        if not rows:
             raise FieldsError(f"{shown(self.path)} holds no fields yet")
-        return torch.cat([self._read_shard(shard)[name] for shard in shards])
+        return torch.cat([self._read_shard(shard)[name][own] for shard, own in rows.items()])
 
     def field(self, number: int) -> PlaneField:
         """Field `number` as a module: coords [..., 3] in the unit cube to values [..., 1].

@@ -9,6 +9,9 @@
 Every file is written beside its place and renamed. A shard holds the shapes of a fixed range of the
 list, so what is on the disk in the end does not depend on how often the work was stopped. The
 order is: shard, failures, index, then the parts go; each step can be done again.
+
+A shape that failed may be tried again, once its shard is whole: a field that comes of it goes
+behind the others of the shard, whose rows stay as they are.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ from fields.pictures.replacing import replacing
 SHARD = 64  # shapes of a shard
 GROUP = 4  # of a part: so many are lost by a kill, and so seldom the disk is waited for
 ABOUT, INDEX, FAILED, PARTS = "fields.json", "index.jsonl", "failed.jsonl", "parts"
+AGAIN = "again-"  # before the names of parts of shapes that had failed
 FORMAT_VERSION = 1
 
 
@@ -90,34 +94,49 @@ class SetFolder:
     def close(self) -> None:
         os.close(self._lock)
 
-    def part(self, first: int) -> Path:
-        """Where the group that begins with an item is kept until its shard is whole."""
-        return self.path / PARTS / f"{first:07d}.safetensors"
+    def part(self, first: int, *, again: bool = False) -> Path:
+        """Where the group that begins with an item is kept until its shard is whole; `again`: its
+        shapes had failed."""
+        return self.path / PARTS / f"{AGAIN if again else ''}{first:07d}.safetensors"
 
     def done(self) -> set[int]:
         """Items that are behind: fitted, or failed."""
         found = {entry["item"] for entry in self._lines(INDEX) + self._lines(FAILED)}
-        for path in self._parts():
+        for path in self._parts("") + self._parts(AGAIN):
             found |= set(checkpoint.read(path)[1]["items"])
         return found
+
+    def failed(self) -> list[int]:
+        """Items that could not be fitted, and were not tried again since."""
+        found = {line["item"] for line in self._lines(FAILED)}
+        for path in self._parts(""):
+            found |= {item for item, *_ in checkpoint.read(path)[1]["failures"]}
+        for path in self._parts(AGAIN):
+            found -= set(checkpoint.read(path)[1]["items"])
+        return sorted(found)
 
     def fitted(self) -> dict[int, dict[str, Any]]:
         """What is known of each field, by the number of its item."""
         found = {entry["item"]: entry for entry in self._lines(INDEX)}
-        for path in self._parts():
+        for path in self._parts("") + self._parts(AGAIN):
             found |= {entry["item"]: entry for entry in checkpoint.read(path)[1]["entries"]}
         return found
 
     def collect(self) -> None:
         """Make shards of the parts, of all ranges that are whole, and take them into the index."""
         by_shard: dict[int, list[Path]] = {}
-        for path in self._parts():
-            by_shard.setdefault(int(path.name[:7]) // SHARD, []).append(path)
-        for number, paths in by_shard.items():
+        for path in self._parts(""):
+            by_shard.setdefault(int(path.stem) // SHARD, []).append(path)
+        for number, paths in list(by_shard.items()):
             if len(paths) < len(range(number * SHARD, self._end_of(number), GROUP)):
                 continue
             self._write_shard(number, [checkpoint.read(path) for path in paths])
-            for path in paths:
+            for path in by_shard.pop(number):
+                path.unlink()
+        for path in self._parts(AGAIN):
+            number = int(path.stem.removeprefix(AGAIN)) // SHARD
+            if number not in by_shard:
+                self._extend_shard(number, *checkpoint.read(path))
                 path.unlink()
 
     def finish(self) -> None:
@@ -138,34 +157,73 @@ class SetFolder:
         entries = [entry for _, content in read for entry in content["entries"]]
         seconds = [value for _, content in read for value in content["seconds"]]
         failures = [failure for _, content in read for failure in content["failures"]]
-        name = f"shard-{number:05d}.safetensors"
         if entries:
             tensors = {k: torch.cat([of[k] for of, _ in read]) for k in ("planes", "params")}
-            content = {"kind": "shard", "options": self.about["options"], "entries": entries}
-            checkpoint.write(self.path / name, tensors, content)
-        lines = [{"item": n, "path": path, "error": why} for n, path, why in failures]
-        self._add_lines(FAILED, lines)
-        self._add_lines(
-            INDEX,
-            [
-                {**entry, "shard": name, "row": row, "seconds": round(spent, 4)}
-                for row, (entry, spent) in enumerate(zip(entries, seconds, strict=True))
-            ],
-        )
+            self._write_weights(number, tensors, entries)
+        self._write_lines(FAILED, _failed_lines(failures))
+        self._write_lines(INDEX, _index_lines(number, entries, seconds, range(len(entries))))
 
-    def _parts(self) -> list[Path]:
-        return sorted((self.path / PARTS).glob("*.safetensors"))
+    def _extend_shard(self, number: int, tensors: dict, content: dict) -> None:
+        """Put the fields of shapes that had failed behind the others."""
+        entries, seconds = content["entries"], content["seconds"]
+        path, known = self.path / _shard(number), []
+        if path.exists():
+            before, about = checkpoint.read(path)
+            known = about["entries"]
+        rows = {entry["item"]: row for row, entry in enumerate(known)}
+        new = [i for i, entry in enumerate(entries) if entry["item"] not in rows]
+        if new:
+            tensors = {k: tensors[k][new] for k in ("planes", "params")}
+            if known:
+                tensors = {k: torch.cat([before[k], tensors[k]]) for k in tensors}
+            rows |= {entries[i]["item"]: len(known) + row for row, i in enumerate(new)}
+            self._write_weights(number, tensors, known + [entries[i] for i in new])
+        fitted = [entry["item"] for entry in entries]
+        lines = _index_lines(number, entries, seconds, [rows[item] for item in fitted])
+        self._write_lines(INDEX, lines)
+        self._write_lines(FAILED, _failed_lines(content["failures"]), without=fitted)
+
+    def _write_weights(self, number: int, tensors: dict, entries: list[dict]) -> None:
+        content = {"kind": "shard", "options": self.about["options"], "entries": entries}
+        checkpoint.write(self.path / _shard(number), tensors, content)
+
+    def _parts(self, kind: str) -> list[Path]:
+        """Those whose names begin so, in order."""
+        digits = "[0-9]" * 7
+        return sorted((self.path / PARTS).glob(f"{kind}{digits}.safetensors"))
 
     def _lines(self, name: str) -> list[dict[str, Any]]:
         return read_lines(self.path / name)
 
-    def _add_lines(self, name: str, lines: Iterable[dict[str, Any]]) -> None:
-        """Into a file of lines in the order of items; what stands there of the same ones goes."""
+    def _write_lines(
+        self, name: str, lines: Iterable[dict[str, Any]], *, without: Sequence[int] = ()
+    ) -> None:
+        """Into a file of lines in the order of items; what stands there of the same ones goes, and
+        of those of `without`."""
         by_item = {line["item"]: line for line in self._lines(name)}
         by_item |= {line["item"]: line for line in lines}
-        text = "".join(json.dumps(by_item[item]) + "\n" for item in sorted(by_item))
-        if text:
-            _write_text(self.path / name, text)
+        left = sorted(by_item.keys() - set(without))
+        if left:
+            _write_text(self.path / name, "".join(json.dumps(by_item[i]) + "\n" for i in left))
+        elif by_item:
+            (self.path / name).unlink()
+
+
+def _shard(number: int) -> str:
+    return f"shard-{number:05d}.safetensors"
+
+
+def _index_lines(
+    number: int, entries: list[dict], seconds: list[float], rows: Iterable[int]
+) -> list[dict[str, Any]]:
+    return [
+        {**entry, "shard": _shard(number), "row": row, "seconds": round(spent, 4)}
+        for entry, spent, row in zip(entries, seconds, rows, strict=True)
+    ]
+
+
+def _failed_lines(failures: Iterable[tuple[int, str, str]]) -> list[dict[str, Any]]:
+    return [{"item": item, "path": path, "error": why} for item, path, why in failures]
 
 
 def write_part(path: Path, group: Group, items: list[int]) -> None:
