@@ -26,7 +26,7 @@ from fields_scenes.writing import new_folder
 FAMILIES = tuple(RECIPES)
 LIST = "split.csv"
 
-_TRAINING = 0.7  # of the shapes of a family
+TRAINING = 0.7  # of the shapes of a family
 _TRIES = 6  # shapes that a recipe gives, of which one is kept
 _SIDES = (0.62, 1.0)  # of the box
 _FILL = (0.14, 0.26)  # of the box's volume
@@ -62,7 +62,7 @@ def make(family: str, number: int, seed: int = 0) -> Shape:
     """
     if family not in RECIPES:
         raise FieldsError(f"there is no family {family!r}; there are {', '.join(FAMILIES)}")
-    generator = np.random.default_rng(_key(family, number, seed))
+    generator = np.random.default_rng(key_of(family, number, seed))
     draw = Draw(generator)
     sides = np.array([_evenly(draw, *_SIDES) for _ in range(3)])
     sides /= sides.max()
@@ -102,7 +102,7 @@ def write(folder: str | os.PathLike, *, per_class: int = 20, seed: int = 0) -> P
     folder = Path(folder)
     if not 1 <= per_class <= 1000:
         raise FieldsError(f"per_class must be from 1 to 1000, got {per_class}")
-    training = round(_TRAINING * per_class)
+    training = round(TRAINING * per_class)
     rows = []
     with new_folder(folder) as hidden:
         for label, family in enumerate(FAMILIES):
@@ -122,7 +122,8 @@ def write(folder: str | os.PathLike, *, per_class: int = 20, seed: int = 0) -> P
     return folder
 
 
-def _key(family: str, number: int, seed: int) -> int:
+def key_of(family: str, number: int, seed: int) -> int:
+    """A number that hangs on these three and on nothing else."""
     digest = hashlib.sha256(f"{family}/{number}/{seed}".encode()).digest()
     return int.from_bytes(digest[:8], "little")
 

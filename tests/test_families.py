@@ -7,12 +7,14 @@ import pytest
 import torch
 import trimesh
 from many_shapes import files_of
+from shape_files import open3d
 
 from fields import ops
 from fields.errors import FieldsError
-from fields.many.listing import list_shapes
+from fields.many.listing import list_scenes, list_shapes
+from fields.scenes import read_scene
 from fields.shapes import read_shape
-from fields_scenes import families
+from fields_scenes import families, family_scenes
 
 EACH = 7
 
@@ -145,3 +147,23 @@ def test_wrong_arguments_are_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(FieldsError, match="exists; name another"):
         families.write(tmp_path / "full", per_class=1)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["full", "notes.txt"]
+
+
+def test_scenes_of_the_families_are_listed_and_show_each_part_in_its_colour(tmp_path, monkeypatch):
+    open3d()
+    monkeypatch.setattr(family_scenes, "FAMILIES", ("chair", "mug"))
+    made = family_scenes.write_scenes(tmp_path / "seen", per_class=2, views=4, size=24)
+    listing = list_scenes(made)
+    assert [(item.path, item.kind, item.split) for item in listing.items] == [
+        ("chair/000", "chair", "train"),
+        ("chair/001", "chair", "test"),
+        ("mug/000", "mug", "train"),
+        ("mug/001", "mug", "test"),
+    ]
+    scene = read_scene(made / "chair/000")
+    assert scene.alpha and len(scene.splits["train"]) == 4 and len(scene.splits["test"]) == 1
+    chair = families.make("chair", 0)
+    triangles = family_scenes.painted(chair, 1)
+    colours = np.unique(triangles.colours.reshape(-1, 3), axis=0)
+    assert len(colours) == len(chair.parts)
+    assert np.linalg.norm(triangles.corners.reshape(-1, 3), axis=1).max() < 1.5

@@ -324,7 +324,7 @@ def test_nothing_is_left_where_nothing_can_be_fitted(tmp_path, here):
         (["shapes", "--out", "shapes"], "is not empty, and no set of fields"),
         (["shapes", "--steps", "0"], "--steps must be at least 1"),
         (["shapes", "--copies", "none"], "--copies must be a whole number"),
-        (["shapes", "--stores", "colour"], "--stores must be sdf, udf or occupancy"),
+        (["shapes", "--stores", "colour"], "--stores must be sdf, udf, occupancy or radiance"),
         (["shapes", "--init", "same"], "--init must be individual or shared"),
         (["shapes", "--stepps", "3"], "did you mean --steps"),
         (["shapes", "--threads", "0"], "--threads must be from 1 to 1024"),

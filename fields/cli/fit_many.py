@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fields.cli.parser import Parser, whole
 from fields.configs import settings
-from fields.many.listing import list_shapes
+from fields.many.listing import list_scenes, list_shapes
 from fields.many.options import ManyOptions
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ def main(arguments: Sequence[str], started: float) -> None:
     values = vars(parsed)
     given = {k.partition(":")[2]: values[k] for k in values if k.startswith("option:")}
     # Before a second goes into importing torch.
-    options, listing = ManyOptions(**given), list_shapes(parsed.source)
+    options = ManyOptions(**given)
+    listing = (list_scenes if options.is_radiance else list_shapes)(parsed.source)
     from fields.cli.fit import progress
     from fields.many.making import carry_out, place_of
 
@@ -46,7 +47,7 @@ def _parser() -> Parser:
     add(
         "source", metavar="DIR",
         help="a folder of meshes, with a subfolder for each class or with a CSV (path, class or"
-        " label, split), or the CSV",
+        " label, split), or the CSV; of scenes for --stores radiance",
     )  # fmt: skip
     add("-o", "--out", metavar="DIR", help="the folder of the set (runs/NAME-fields)")
     add("--threads", type=whole, metavar="N", help="of the CPU (all that may be used)")
@@ -75,6 +76,7 @@ def summary(fields: "FieldSet") -> str:
     m = fields.metrics
     scores = [f"{name} {m[key]:.4f}" for name, key in (("IoU", "iou"), ("F", "f_score"))
               if m[key] is not None]  # fmt: skip
+    scores += [f"{m['psnr']:.2f} dB"] if m["psnr"] is not None else []
     failed = f"; {m['failed']:,} could not be fitted: failed.jsonl" if m["failed"] else ""
     return (
         f"{m['fields']:,} of {m['shapes']:,} shapes in {duration(m['seconds'])}, in the mean"

@@ -81,6 +81,8 @@ def of_set(fields: "FieldSet", as_json: bool) -> None:
         lines["splits"] = plain(", ".join(splits))
     if metrics["iou"] is not None:
         lines["iou"] = f"{metrics['iou']:.4f} in the mean"
+    if metrics["psnr"] is not None:
+        lines["psnr"] = f"{metrics['psnr']:.2f} dB in the mean"
     if metrics["f_score"] is not None:
         lines["f_score"] = f"{metrics['f_score']:.4f} in the mean"
     lines["source"] = plain(str(fields.about.get("source")))

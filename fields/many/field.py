@@ -13,13 +13,17 @@ from fields.mlp import init_params, init_periodic
 from fields.points import as_matrix
 
 _SPREAD = 1e-3  # of initial planes (Cardace et al. 2024, section 4)
+# Of a density: its logarithm where the MLP gives 0, and the largest.
+_DENSE, _DENSEST = 2.0, 12.0
 _OMEGA = 30.0  # of the first layer of sines; later ones have theirs in the weights
 
 
 def spec_of(options: ManyOptions) -> ops.PlaneFieldSpec:
     """What each field of a set is, as the ops take it."""
     omega = _OMEGA if options.activation == "sine" else 1.0
-    mlp = ops.MlpSpec(options.hidden, options.depth, 1, True, options.activation, first_omega=omega)
+    mlp = ops.MlpSpec(
+        options.hidden, options.depth, options.outputs, True, options.activation, first_omega=omega
+    )
     return ops.PlaneFieldSpec(mlp, options.octaves)
 
 
@@ -51,7 +55,6 @@ class PlaneField(nn.Module):
         planes, params: the weights, taken as they are; drawn by `seed` where they are not given.
     """
 
-    channels = 1
     dim = 3
 
     def __init__(
@@ -65,6 +68,7 @@ class PlaneField(nn.Module):
         if planes is None or params is None:
             planes, params = initial(options, seed)
         self.options = options
+        self.channels = options.outputs
         self.spec = spec_of(options)
         self.planes = nn.Parameter(planes)
         self.params = nn.Parameter(params)
@@ -79,12 +83,18 @@ class PlaneField(nn.Module):
 
     def forward(self, coords: Tensor) -> Tensor:
         """coords [..., 3] in [0, 1] -> [..., 1]: distances in lengths of the unit cube, held within
-        0.05 of 0, or the logit of being inside, which is a distance over -SOFTNESS."""
+        0.05 of 0, or the logit of being inside, which is a distance over -SOFTNESS. Of a radiance
+        field -> [..., 4]: density over a length of the cube, and a colour of the images, in [0, 1].
+        """
         points = as_matrix("coords", coords, 3, self.planes)
         if torch.is_grad_enabled() or self.planes.dtype != torch.float32:
             values = ops.mlp(self.features(points), self.params, self.spec.mlp)
         else:
-            values = ops.plane_fields(points[None], self.planes[None], self.params[None], self.spec)
+            fields = self.planes[None], self.params[None]
+            values = ops.plane_fields(points[None], *fields, self.spec)[0]
         if self.options.is_distance:
             values = TRUNCATION * values.clamp(-1, 1)
-        return values.reshape(*coords.shape[:-1], 1)
+        if self.options.is_radiance:
+            density = (values[:, :1] + _DENSE).clamp(max=_DENSEST).exp()
+            values = torch.cat([density, values[:, 1:].sigmoid()], 1)
+        return values.reshape(*coords.shape[:-1], self.channels)

@@ -62,7 +62,7 @@ def fit_group(folder: Path, items: Sequence[tuple[int, Item]], options: ManyOpti
         except Exception as error:  # one of many shapes; a mistake of ours must not end the rest
             if not isinstance(error, FieldsError) and os.environ.get("FIELDS_TRACEBACK"):
                 raise
-            failures.append((number, item.path, _line(error)))
+            failures.append((number, item.path, line_of(error)))
             continue
         numbers.append(number)
         seconds.append(time.perf_counter() - begin)
@@ -83,7 +83,8 @@ def fit_group(folder: Path, items: Sequence[tuple[int, Item]], options: ManyOpti
     return Group(entries, planes[finite], params[finite], seconds, sorted(failures))
 
 
-def _line(error: Exception) -> str:
+def line_of(error: Exception) -> str:
+    """What is said of a shape that failed."""
     if isinstance(error, FieldsError):
         return str(error)
     first = str(error).splitlines()[0] if str(error) else ""

@@ -4,7 +4,7 @@ torch."""
 import csv
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from fields.pictures.naming import shown
 
 SUFFIXES = (".off", ".obj", ".ply", ".stl", ".glb", ".gltf")
 SPLITS = ("train", "val", "test")
+Find = Callable[[Path], Iterable[Path]]
 _FORM = "a header with path, class or label, and split"
 
 
@@ -63,6 +64,15 @@ class Listing:
         return hashlib.sha256(repr(self.items).encode()).hexdigest()
 
 
+def list_scenes(source: str | os.PathLike) -> Listing:
+    """As `list_shapes`, of scenes: folders that hold transforms.json or transforms_train.json."""
+    return _listed(
+        source,
+        lambda folder: {p.parent for p in folder.rglob("transforms*.json")},
+        "scenes (folders with transforms.json, or transforms_train.json)",
+    )
+
+
 def list_shapes(source: str | os.PathLike) -> Listing:
     """The shapes of a CSV, of a folder with one CSV that lists them, or of a folder of meshes.
 
@@ -72,6 +82,14 @@ def list_shapes(source: str | os.PathLike) -> Listing:
 
     Raises FieldsError for what is missing, empty or of another form.
     """
+    return _listed(source, _meshes, f"meshes ({', '.join(SUFFIXES)})")
+
+
+def _meshes(folder: Path) -> Iterable[Path]:
+    return (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+
+
+def _listed(source: str | os.PathLike, found: Find, what: str) -> Listing:
     source = Path(source)
     if source.is_file():
         return _of_csv(source)
@@ -81,17 +99,13 @@ def list_shapes(source: str | os.PathLike) -> Listing:
     if len(lists) > 1:
         names = " and ".join(shown(path.name) for path in lists)
         raise FieldsError(f"{shown(source)} has several lists, {names}; name one of them")
-    return _of_csv(lists[0]) if lists else _of_folder(source)
+    return _of_csv(lists[0]) if lists else _of_folder(source, found, what)
 
 
-def _of_folder(folder: Path) -> Listing:
-    found = sorted(
-        path.relative_to(folder)
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
+def _of_folder(folder: Path, find: Find, what: str) -> Listing:
+    found = sorted(path.relative_to(folder) for path in find(folder) if path != folder)
     if not found:
-        raise FieldsError(f"{shown(folder)} holds no meshes ({', '.join(SUFFIXES)})")
+        raise FieldsError(f"{shown(folder)} holds no {what}")
     kinds = sorted({path.parts[0] for path in found if len(path.parts) > 1})
     items = []
     for path in found:

@@ -19,7 +19,7 @@ from fields.folder import RUNS, plain_name
 from fields.loop import Caught, caught_signals
 from fields.many import on_ray, shards
 from fields.many.group import Group, fit_group, import_libraries
-from fields.many.listing import Item, Listing, list_shapes
+from fields.many.listing import Item, Listing, list_scenes, list_shapes
 from fields.many.options import ManyOptions
 from fields.many.pool import digest_of
 from fields.many.reading import FieldSet, load_many
@@ -59,7 +59,8 @@ def fit_many(
     """Fit a small tri-plane field to each shape of a data set.
 
     Args:
-        source: a folder of meshes, or a CSV that lists them: see `list_shapes`.
+        source: a folder of meshes, or a CSV that lists them: see `list_shapes`; for radiance fields
+            of scenes: see `list_scenes`.
         out: the folder of the set; runs/SOURCE-fields by default.
         threads: processes of one thread; by default what may be used. Fields are the same bits for
             any number.
@@ -79,9 +80,10 @@ def fit_many(
     wrong = options.keys() - {f.name for f in dataclasses.fields(ManyOptions)}
     if wrong:
         raise FieldsError(f"there is no option {min(wrong)!r} of fit_many")
+    asked = ManyOptions(**options)
     return carry_out(
-        list_shapes(source),
-        ManyOptions(**options),
+        listing_of(source, asked),
+        asked,
         place_of(source, out),
         threads=threads,
         ray=ray,
@@ -89,6 +91,11 @@ def fit_many(
         overwrite=overwrite,
         progress=progress or Silent(),
     )
+
+
+def listing_of(source: str | os.PathLike, options: ManyOptions) -> Listing:
+    """The shapes of a source, or the scenes."""
+    return list_scenes(source) if options.is_radiance else list_shapes(source)
 
 
 def place_of(source: str | os.PathLike, out: str | os.PathLike | None) -> Path:
@@ -229,6 +236,10 @@ def _on_ray(
 
 
 def _fit(source: Path, options: ManyOptions, job: Job) -> Group:
+    if options.is_radiance:
+        from fields.many.views import fit_scenes
+
+        return fit_scenes(source, job.items, options)
     return fit_group(source, job.items, options)
 
 

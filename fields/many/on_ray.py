@@ -60,7 +60,7 @@ def cluster(address: str, threads: int) -> Iterator[int]:
             ray.init(num_cpus=threads, include_dashboard=False, object_store_memory=2**28, **quiet)
         else:
             ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except (ConnectionError, ValueError, RuntimeError, OSError, ray.exceptions.RayError) as error:
         first = (str(error).splitlines() or ["no reason given"])[0]
         raise FieldsError(
             f"there is no Ray cluster at {address!r} ({first}); name HOST:PORT of its head, or"

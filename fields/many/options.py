@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from fields.configs.base import Checked, setting
+from fields.errors import SettingError
 
 TRUNCATION = 0.05  # lengths of the unit cube: beyond, a distance is not told apart
 # Lengths of the unit cube: so far outside a surface the occupancy is 1 / (1 + e). Where it falls
@@ -20,7 +21,9 @@ class ManyOptions(Checked):
     """
 
     stores: str = setting(
-        "sdf", help="signed or unsigned distance, or occupancy", choices=("sdf", "udf", "occupancy")
+        "sdf",
+        help="signed or unsigned distance or occupancy of meshes, or radiance of scenes",
+        choices=("sdf", "udf", "occupancy", "radiance"),
     )
     sign: str = setting(
         "auto",
@@ -49,9 +52,25 @@ class ManyOptions(Checked):
     lr_params: float = setting(1e-3, help="learning rate of MLPs", low=0.0, flag=False)
     final_share: float = setting(0.03, help="of both at the end", low=1e-6, high=1.0, flag=False)
 
+    def __post_init__(self):
+        super().__post_init__()
+        if self.is_radiance and self.copies > 1:
+            raise SettingError(
+                "copies have the axes of meshes scaled; views stay as they are", "copies"
+            )
+
     @property
     def is_distance(self) -> bool:
-        return self.stores != "occupancy"
+        return self.stores in ("sdf", "udf")
+
+    @property
+    def is_radiance(self) -> bool:
+        return self.stores == "radiance"
+
+    @property
+    def outputs(self) -> int:
+        """Values of a field: one, or density and colour."""
+        return 4 if self.is_radiance else 1
 
     @property
     def inputs(self) -> int:
@@ -62,7 +81,7 @@ class ManyOptions(Checked):
     def num_params(self) -> int:
         """Parameters of an MLP."""
         hidden = (self.depth - 1) * self.hidden * (self.hidden + 1)
-        return self.hidden * (self.inputs + 1) + hidden + self.hidden + 1
+        return self.hidden * (self.inputs + 1) + hidden + (self.hidden + 1) * self.outputs
 
     @property
     def planes_shown(self) -> str:

@@ -28,6 +28,7 @@ _PARTS = (
     (0.6, 0.25, 0.35, 0.0, 0.0025, 0.01),
     (0.4, 0.0, 0.2, 0.2, 0.0, 0.05),
 )
+_OF_SCENES = (".json", ".png", ".jpg", ".jpeg", ".webp", ".bin", ".txt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +85,14 @@ def make_pool(folder: Path, item: Item, options: ManyOptions) -> Pool:
 
 
 def digest_of(path: Path) -> str | None:
-    """SHA-256 of a file; None where it cannot be read."""
+    """SHA-256 of a file, or of cameras and pictures in a scene's folder; None where it cannot be
+    read."""
     try:
+        if path.is_dir():
+            found = hashlib.sha256()
+            for file in sorted(p for p in path.rglob("*") if p.suffix in _OF_SCENES):
+                found.update(f"{file.relative_to(path).as_posix()} {digest_of(file)}\n".encode())
+            return found.hexdigest()
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return None

@@ -30,7 +30,7 @@ class FieldSet:
         about: what was asked, as fields.json has it.
         options: the same, as `ManyOptions`.
         index: an entry for each field: path, class, label, split, copy, scale, source_sha256,
-            shard, row, bytes, seconds, iou, f_score, and where it lies in the unit cube.
+            shard, row, bytes, seconds, iou and f_score or psnr, and where it lies in the unit cube.
         failures: an entry for each shape that could not be fitted: path and error.
         clocks: seconds and wall_seconds of the fit that made it; empty for one that was loaded.
     """
@@ -94,7 +94,8 @@ class FieldSet:
         return torch.cat([self._read_shard(shard)[name][own] for shard, own in rows.items()])
 
     def field(self, number: int) -> PlaneField:
-        """Field `number` as a module: coords [..., 3] in the unit cube to values [..., 1].
+        """Field `number` as a module: coords [..., 3] in the unit cube to values [..., 1], of a
+        radiance field [..., 4].
 
         Its `sdf` takes points in units of the source and answers in them, as ShapeRun.sdf; of a
         copy they are those of the scaled shape.
@@ -103,6 +104,8 @@ class FieldSet:
         tensors = self._shard(entry["shard"])
         planes, params = (tensors[name][entry["row"]].clone() for name in ("planes", "params"))
         field = PlaneField(self.options, planes, params).eval()
+        if self.options.is_radiance:
+            return field
         space = ShapeSpace.from_dict(entry["space"])
         ask = functools.partial(in_source.distance, field, space, self.options.stores)
         object.__setattr__(field, "sdf", ask)
@@ -119,6 +122,11 @@ class FieldSet:
     def configuration(self, number: int) -> dict[str, Any]:
         """What the file of a run would say of this field."""
         entry = self.entry(number)
+        if self.options.is_radiance:
+            raise FieldsError(
+                f"{shown(self.path)}#{number} is a radiance field of a set, which no command draws;"
+                f" fields.load_many(...).field({number}) gives its density and colours"
+            )
         return {
             "kind": "field",
             "model": "plane-field",
@@ -139,7 +147,8 @@ class FieldSet:
     def metrics_of(self, number: int) -> dict[str, Any]:
         """What the metrics of a run would say of this field."""
         entry = self.entry(number)
-        known = {name: entry[name] for name in ("seconds", "iou", "f_score", "bytes")}
+        names = ("seconds", "iou", "f_score", "bytes")
+        known = {name: entry[name] for name in names if name in entry}
         known |= {"steps": self.options.steps, "device": "cpu"}
         if not entry["copy"]:  # a copy's source is nowhere as it was
             known["source"] = str(Path(self.about["source"]) / entry["path"])
@@ -158,6 +167,7 @@ class FieldSet:
             "bytes": sum(e["bytes"] for e in self.index),
             "iou": self.mean("iou"),
             "f_score": self.mean("f_score"),
+            "psnr": self.mean("psnr"),
             "seed": self.options.seed,
             "version": self.about["version"],
             **self.clocks,
@@ -172,8 +182,9 @@ class FieldSet:
         return checkpoint.read(self.path / name)[0]
 
     def __repr__(self) -> str:
-        iou = self.mean("iou")
+        iou, psnr = self.mean("iou"), self.mean("psnr")
         score = f", mean IoU {iou:.4f}" if iou is not None else ""
+        score += f", mean PSNR {psnr:.2f} dB" if psnr is not None else ""
         return f"FieldSet({shown(self.path)!r}: {len(self):,} fields{score})"
 
 
