@@ -155,6 +155,7 @@ def results(right):
                     "paths": [f"{i}.off" for i in places], "wanted": [0] * 5,
                     "predicted": predicted, "score": predicted.count(0) / 5, "validation": 0.5,
                     "seconds": 1.0, "parameters": 7,
+                    "logits": [[0.0, -3.0] if p == 0 else [-1.0, 0.0] for p in predicted],
                 }  # fmt: skip
     return found
 
@@ -187,6 +188,14 @@ def test_the_readers_that_is_shown_is_chosen_by_validation_shapes():
 def test_a_confusion_has_shares_of_what_shapes_are():
     found = results({"energy": [8]})
     assert scores.confusion(found, 3).tolist() == [[0.8, 0.2, 0], [0, 0, 0], [0, 0, 0]]
+
+
+def test_readers_that_are_asked_together_answer_as_the_surer_one_does():
+    found = results({"energy": [8], "volume": [6], "numbers": [5]})
+    row = next(row for row in scores.of_readers(found) if row["reader"] == "energy + volume")
+    # Where they differ, at shapes 6 and 7, the one that is right is the surer.
+    assert row["accuracy"] == pytest.approx(0.8) and row["parameters"] == 14
+    assert "validation" not in row and row["over_numbers"] == pytest.approx(0.3)
 
 
 def test_folds_and_the_split_of_a_list_are_both_reported():

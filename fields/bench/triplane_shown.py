@@ -70,7 +70,8 @@ def _readers(out: Console, rows: list[Row], protocol: str) -> None:
             f"{100 * row['spread_of_folds']:.1f}", f"{100 * row['spread_of_seeds']:.1f}",
             _gain(row) if base else "", _number(row, "p", ".3f"),
             f"{100 * row['same_again']:.0f}" if "same_again" in row else "",
-            f"{100 * row['validation']:.1f}", f"{row['parameters']:,}",
+            f"{100 * row['validation']:.1f}" if "validation" in row else "",
+            f"{row['parameters']:,}",
             f"{row['training_seconds']:.1f}",
         )  # fmt: skip
     if shown.row_count:
@@ -85,7 +86,9 @@ def _readers(out: Console, rows: list[Row], protocol: str) -> None:
 
 
 def _called(reader: str) -> str:
-    entry = READERS[reader]
+    entry = READERS.get(reader)  # none of readers that are asked together
+    if entry is None:
+        return reader
     return reader + (" (*)" if entry.is_explicit else " (+)" if entry.reads_field else "")
 
 

@@ -251,7 +251,8 @@ def _done(kind: Kind, effort: float, unit: Unit) -> dict[str, Any]:
         fold, inputs = kind.folds[unit.fold], kind.inputs
         settings = _settings(unit.reader, effort)
         trained = train(unit.reader, inputs, fold, seed=unit.seed, **settings)
-        predicted = trained.predicted(inputs, fold.test)
+        logits = trained.logits(inputs, fold.test).log_softmax(1)
+        predicted = logits.argmax(1)
         wanted = inputs.labels[fold.test]
         paths = [inputs.found.index[row]["path"] for row in fold.test]
         result = {
@@ -265,6 +266,7 @@ def _done(kind: Kind, effort: float, unit: Unit) -> dict[str, Any]:
             "paths": paths,
             "wanted": wanted.tolist(),
             "predicted": predicted.tolist(),
+            "logits": [[round(value, 4) for value in row] for row in logits.tolist()],
         }
         if unit.kind == MESH:
             return result

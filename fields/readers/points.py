@@ -24,7 +24,7 @@ class PointNet(Reader):
 
     takes = "points"
 
-    def __init__(self, classes: int, dropout: float = 0.3, shown: int = 512):
+    def __init__(self, classes: int, dropout: float = 0.3, shown: int = 256):
         super().__init__(128, classes, dropout)
         self.shown = shown
         self.each = nn.Sequential(*_layer(3, 64), *_layer(64, 64), *_layer(64, 128),
