@@ -165,7 +165,7 @@ def neighbours(path: Path, work: Work) -> None:
     found, fold = work.kinds[kind].inputs.found, work.kinds[kind].folds[unit.fold]
     chosen = _spread_out([found.index[row]["class"] for row in fold.test])
     most = max(len(result["near"][i]) for i in chosen)
-    figure = Figure(figsize=(1.15 * (most + 1), 1.3 * len(chosen) + 0.5), dpi=130,
+    figure = Figure(figsize=(max(1.15 * (most + 1), 4.5), 1.3 * len(chosen) + 0.5), dpi=130,
                     layout="constrained", facecolor="white")  # fmt: skip
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(chosen), most + 1, squeeze=False)
@@ -178,7 +178,7 @@ def neighbours(path: Path, work: Work) -> None:
             axes.imshow(_view(found.path, row))
             colour = INK if kinds[-1] == kinds[0] else WRONG
             axes.set_title(kinds[-1], fontsize=7, color=colour, pad=2)
-    figure.suptitle(f"{reader}, {kind}: a test shape, and the nearest training shapes",
+    figure.suptitle(f"{reader}, {kind}: test shapes, then the nearest training shapes",
                     color=FAINT, fontsize=8)  # fmt: skip
     with replacing(path) as file:
         figure.savefig(file, format="png")
