@@ -43,10 +43,10 @@ def table(result: Result, out: Console) -> None:
             _readers(out, mine, protocol)
     out.print(
         "Accuracy: mean of seeds over all tested shapes, 95 % from draws of shapes and seeds in"
-        " brackets; spread: standard deviation of folds and of seeds. over numbers: beside the nine"
-        " numbers of the same shapes, with 95 %; p by random signs. again: shapes whose field,"
-        " fitted once more by another seed, is taken for the same class. (*) reads the mesh and no"
-        " field; (+) reads the MLP as well as the planes.",
+        " brackets; folds, seeds: standard deviation over them. over numbers: beside the nine"
+        " numbers of the same shapes, with 95 %; p by random signs. again: % of shapes whose"
+        " field, fitted once more by another seed, is taken for the same class. (*) reads the mesh"
+        " and no field; (+) reads the MLP as well as the planes.",
         style="dim",
     )
 
@@ -54,25 +54,23 @@ def table(result: Result, out: Console) -> None:
 def _readers(out: Console, rows: list[Row], protocol: str) -> None:
     over = "over folds" if protocol == scores.FOLDS else "on the list's own split"
     shown = Table(title=f"classes, {over}, {rows[0]['shapes']:,} shapes", title_justify="left")
-    columns = ("kind", "reader", "accuracy %", "folds", "seeds", "over numbers", "p", "again %",
-               "validation %", "weights", "s")  # fmt: skip
+    columns = ("reader", "accuracy %", "folds", "seeds", "over numbers", "p", "again", "val. %",
+               "weights", "s")  # fmt: skip
     for title in columns:
-        left = title in ("kind", "reader")
-        shown.add_column(title, justify="left" if left else "right", no_wrap=True)
-    base = next((row for row in rows if row["reader"] == BASELINE), None)
+        shown.add_column(title, justify="left" if title == "reader" else "right", no_wrap=True)
     last = None
     for row in (row for row in rows if "accuracy" in row):
-        if last not in (None, row["kind"]):
+        if row["kind"] != last:
             shown.add_section()
+            shown.add_row(f"[bold]{row['kind']}[/bold]")
         last = row["kind"]
         shown.add_row(
-            row["kind"], _called(row["reader"]), _percent(row, "accuracy"),
+            _called(row["reader"]), _percent(row, "accuracy"),
             f"{100 * row['spread_of_folds']:.1f}", f"{100 * row['spread_of_seeds']:.1f}",
-            _gain(row) if base else "", _number(row, "p", ".3f"),
+            _gain(row), _number(row, "p", ".3f"),
             f"{100 * row['same_again']:.0f}" if "same_again" in row else "",
             f"{100 * row['validation']:.1f}" if "validation" in row else "",
-            f"{row['parameters']:,}",
-            f"{row['training_seconds']:.1f}",
+            f"{row['parameters'] / 1000:,.0f} k", f"{row['training_seconds']:.0f}",
         )  # fmt: skip
     if shown.row_count:
         out.print(shown)

@@ -160,8 +160,9 @@ class Work:
         found = self._fitted(name, listing, wanted)
         again = dataclasses.replace(wanted, copies=1, seed=AGAIN)
         again_found = self._fitted(f"{name}-again", listing, again)
-        first = next(iter(self.kinds.values()), None)
-        inputs = Inputs(found, self._explicit(found) if first is None else None)
+        readers = options.readers or USUAL
+        asks_meshes = not self.kinds and any(find(reader).is_explicit for reader in readers)
+        inputs = Inputs(found, self._explicit(found) if asks_meshes else None)
         parts = None
         if not options.no_parts:
             parts = parts_of(listing.folder, found.index, inputs.classes)
@@ -222,8 +223,6 @@ class Work:
                 left.append(unit)
             else:
                 self.results[unit] = known
-        if not left:
-            return
         for taken in dict.fromkeys(_takes(unit.reader) for unit in left):
             kind.inputs[taken]  # computed here, so that all processes have it
             if home != MESH:
@@ -237,6 +236,8 @@ class Work:
             self.results[unit] = result
             said = f"{100 * result['score']:.1f} %, {result['seconds']:.0f} s"
             self.progress.say(f"{number:,} of {len(units):,}  {unit}: {said}")
+        for unit in units:  # in their order, whichever of them ended first
+            self.results[unit] = self.results.pop(unit)
 
     def _path(self, unit: Unit) -> Path:
         name = f"{unit.reader}-{unit.fold}-{unit.seed}.json"
