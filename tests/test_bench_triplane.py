@@ -178,8 +178,8 @@ def test_a_paired_comparison_tells_a_difference_from_none():
     assert scores.paired(np.array([1.0, 1.0]))["p"] == pytest.approx(0.5, abs=0.03)
 
 
-def test_the_readers_that_is_shown_is_chosen_by_validation_shapes():
-    found = results({"energy": [2], "values": [9]})
+def test_the_reader_that_is_shown_is_chosen_by_validation_shapes():
+    found = results({"energy": [2], "measures": [9]})
     for unit, result in found.items():
         result["validation"] = 0.9 if unit.reader == "energy" else 0.1
     assert scores.best(found, "set") == "energy" and scores.best(found, "other") is None
@@ -191,8 +191,8 @@ def test_a_confusion_has_shares_of_what_shapes_are():
 
 
 def test_readers_that_are_asked_together_answer_as_the_surer_one_does():
-    found = results({"energy": [8], "volume": [6], "numbers": [5]})
-    row = next(row for row in scores.of_readers(found) if row["reader"] == "energy + volume")
+    found = results({"energy": [8], "measures": [6], "numbers": [5]})
+    row = next(row for row in scores.of_readers(found) if row["reader"] == "measures + energy")
     # Where they differ, at shapes 6 and 7, the one that is right is the surer.
     assert row["accuracy"] == pytest.approx(0.8) and row["parameters"] == 14
     assert "validation" not in row and row["over_numbers"] == pytest.approx(0.3)

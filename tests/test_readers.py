@@ -18,11 +18,11 @@ from fields.readers import READERS, Fold, Inputs, build, folds, split, symmetrie
 from fields.readers.channel_tokens import PAPER, ChannelMlp, ChannelTransformer, resized_crop
 from fields.readers.explicit import explicit_of, nine_numbers
 from fields.readers.images import channel_energy
+from fields.readers.measures import measured_values
 from fields.readers.parts import parts_of, read_labels
 from fields.readers.segmenter import Segmenter
 from fields.readers.segmenting import RECIPE, iou_of, segment
 from fields.readers.splitting import require_apart
-from fields.readers.values import plane_volume, turned
 
 EACH = 6  # shapes of a class
 FIT = {"resolution": 12, "channels": 4, "hidden": 16, "steps": 120, "batch": 256, "pool": 4096}
@@ -93,19 +93,18 @@ def test_what_is_made_of_planes_moves_with_them(move):
     torch.testing.assert_close(
         channel_energy(move.planes(planes)), move.planes(channel_energy(planes))
     )
-    torch.testing.assert_close(
-        plane_volume(move.planes(planes), 5), move.grid(plane_volume(planes, 5)),
-        rtol=1e-4, atol=1e-4,
-    )  # fmt: skip
 
 
-def test_a_volume_is_the_energy_of_the_sum_at_each_place():
-    planes, side = drawn(1, 3, 4, 9, 9), 5
-    axis = torch.linspace(0, 1, side)
+def test_moved_values_are_those_of_the_moved_field(made):
+    field, move = made[0].found.field(5), symmetries("all")[29]
+    axis = torch.linspace(0, 1, 6)
     places = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
-    features = ops.triplane(places, planes[0].permute(0, 2, 3, 1).contiguous())
-    found = plane_volume(planes, side)[0, 0].flatten()
-    torch.testing.assert_close(found, features.square().sum(1).log(), rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        values = field(places).view(1, 6, 6, 6)
+        there = dict(zip(map(tuple, (5 * move.points(places)).round().int().tolist()),
+                         values.flatten().tolist(), strict=True))  # fmt: skip
+    moved = move.grid(values)[0]
+    assert all(float(moved[place]) == value for place, value in there.items())
 
 
 # ---- what readers do not know
@@ -122,13 +121,11 @@ def test_the_order_of_channels_and_planes_does_not_matter(make):
         torch.testing.assert_close(reader(mixed), reader(planes), rtol=0, atol=1e-5)
 
 
-def test_turning_the_channels_changes_neither_energy_nor_volume():
+def test_turning_the_channels_does_not_change_their_energy():
     planes = drawn(2, 3, 8, 6, 6)
     turn = torch.linalg.qr(drawn(8, 8, seed=3)).Q
     mixed = torch.einsum("dc,npcyx->npdyx", turn, planes)
     torch.testing.assert_close(channel_energy(mixed), channel_energy(planes))
-    here, there = plane_volume(planes, 5), plane_volume(mixed, 5)
-    torch.testing.assert_close(there, here, rtol=1e-3, atol=1e-3)
 
 
 def test_the_published_sizes_have_the_published_number_of_weights():
@@ -209,10 +206,23 @@ def test_a_crop_stays_within_its_plane_and_changes_it():
     assert widths.std() > 1 and widths.min() > 3
 
 
-def test_turned_is_a_rotation():
-    turns = turned(drawn(5, 3))
-    torch.testing.assert_close(turns @ turns.transpose(1, 2), torch.eye(3).expand(5, 3, 3))
-    assert torch.linalg.det(turns).allclose(torch.ones(5))
+def test_measures_of_a_ball_are_those_of_a_ball():
+    side, radius = 24, 0.3
+    axis = torch.linspace(0, 1, side)
+    places = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1)
+    values = ((places - 0.5).norm(dim=3) - radius).div(0.05).clamp(-1, 1)[None, None]
+    found = measured_values(values)[0]
+    assert found.shape == (3 * side + 45,)
+    slices, spreads = found[: 3 * side].view(3, side), found[3 * side + 16 : 3 * side + 19]
+    assert torch.allclose(slices[0], slices[1], atol=1e-5)
+    widest = torch.pi * radius**2 * ((side - 1) / side) ** 2  # of side^2 points in a slice
+    assert float(slices.max()) == pytest.approx(widest, rel=0.05)
+    assert torch.allclose(spreads.exp(), torch.full((3,), radius**2 / 5), rtol=0.15)
+
+
+def test_what_cannot_be_moved_is_not(made, fold):
+    with pytest.raises(FieldsError, match="measures cannot be moved"):
+        train("measures", made[0], fold, symmetries="all")
 
 
 # ---- what is trained on
@@ -415,6 +425,6 @@ def test_inputs_need_two_classes(made):
 
 
 def test_a_reader_is_built_for_inputs_of_any_size():
-    for name, shape in (("energy", (2, 3, 2, 9, 9)), ("volume", (2, 2, 8, 8, 8))):
+    for name, shape in (("energy", (2, 3, 2, 9, 9)), ("resnet", (2, 3, 4, 8, 8))):
         logits = build(name, torch.zeros(shape), 4)(torch.zeros(shape))
         assert logits.shape == (2, 4)

@@ -12,8 +12,8 @@ import numpy as np
 from fields.many.reading import FieldSet
 from fields.readers.catalogue import BASELINE, READERS
 
-# Readers whose answers are averaged, for nothing: both read planes alone, however they began.
-TOGETHER = {"energy + volume": ("energy", "volume")}
+# Readers whose answers are averaged, which costs no training.
+TOGETHER = {"measures + energy": ("measures", "energy"), "measures + flat": ("measures", "flat")}
 _DRAWS = 4000
 FOLDS, SPLIT = "folds", "split"
 

@@ -15,10 +15,10 @@ from fields.errors import FieldsError
 from fields.readers.channel_tokens import PAPER, ChannelMlp, ChannelTransformer
 from fields.readers.flat import FlatReader, NumbersReader
 from fields.readers.images import EnergyReader, ImageReader
+from fields.readers.measures import MeasuresReader
 from fields.readers.points import PointNet
 from fields.readers.reader import Reader
 from fields.readers.recipe import Recipe
-from fields.readers.values import ValuesReader, VolumeReader
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ READERS: dict[str, Entry] = {
     "energy": Entry(
         "residual convolutions over the channels' energy",
         lambda rows, classes: EnergyReader(rows.shape[1] * rows.shape[2], classes),
-        "energy", Recipe(steps=800, symmetries="all", views=16),
+        "energy", Recipe(steps=600),
     ),
     "channel-mlp": Entry(
         "MLP on each channel, maximum",
@@ -81,15 +81,10 @@ READERS: dict[str, Entry] = {
         "weights", Recipe(steps=300, lr=1e-3),
         reads_field=True,
     ),
-    "volume": Entry(
-        "3D convolutions over the energy of the planes' sum",
-        lambda rows, classes: VolumeReader(rows.shape[1], classes),
-        "volume", Recipe(steps=800, symmetries="all", views=16),
-    ),
-    "values": Entry(
-        "3D convolutions over the field's values",
-        lambda rows, classes: ValuesReader(rows.shape[1], classes),
-        "values", Recipe(steps=800, symmetries="all", views=16),
+    "measures": Entry(
+        "MLP on measures of the field's values",
+        lambda rows, classes: MeasuresReader(rows.shape[1], classes, width=384, dropout=0.6),
+        "measures", Recipe(),
         reads_field=True,
     ),
     "points": Entry(

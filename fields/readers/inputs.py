@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from fields.many.field import spec_of
 from fields.many.reading import FieldSet
 from fields.readers.explicit import Explicit, explicit_of
 from fields.readers.images import channel_energy
-from fields.readers.values import plane_volume
+from fields.readers.measures import measured_values
 
 SIDE = 24  # points along an axis of a grid of values
 _AT_ONCE = 64  # fields
@@ -23,8 +22,8 @@ KINDS = {
     "planes": "the planes [3, C, R, R]",
     "weights": "planes and MLP in a row",
     "energy": "energy of planes and of their slopes [3, 2, R, R]",
-    "volume": f"energy of the planes' sum, at {SIDE}^3 points",
-    "values": f"the field's values at {SIDE}^3 points",
+    "values": f"the field's values at {SIDE}^3 points [1, {SIDE}, {SIDE}, {SIDE}]",
+    "measures": "numbers that are measured of these values",
     "points": "points on the mesh [1024, 3]",
     "numbers": "nine numbers of the mesh",
 }
@@ -73,22 +72,20 @@ class Inputs:
         if kind == "weights":
             return torch.cat([found.planes.flatten(1), found.params], 1)
         if kind == "energy":
-            return self._by_parts(channel_energy)
-        if kind == "volume":
-            return self._by_parts(lambda planes: plane_volume(planes, SIDE))
+            return torch.cat([channel_energy(part) for part in found.planes.split(_AT_ONCE)])
         if kind == "values":
             return field_values(found, SIDE)
+        if kind == "measures":
+            return torch.cat([measured_values(part) for part in self["values"].split(_AT_ONCE)])
         if self.explicit is None:
             self.explicit = explicit_of(Path(found.about["source"]), found.index)
         return self.explicit.points if kind == "points" else self.explicit.numbers
 
-    def _by_parts(self, made: Callable[[Tensor], Tensor]) -> Tensor:
-        return torch.cat([made(part) for part in self.found.planes.split(_AT_ONCE)])
-
 
 def field_values(found: FieldSet, side: int) -> Tensor:
     """Values [N, 1, side, side, side] of all fields over (x, y, z), from face to face of the unit
-    cube: distances in units in which they are told apart up to 1, or shares of being inside."""
+    cube: distances in units in which they are told apart, from -1 inside to 1 outside; of an
+    occupancy the same by how likely a point is inside."""
     axis = torch.linspace(0, 1, side)
     places = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
     planes, spec = found.planes.permute(0, 1, 3, 4, 2), spec_of(found.options)
@@ -97,4 +94,4 @@ def field_values(found: FieldSet, side: int) -> Tensor:
         coords = places.expand(len(some), -1, -1)
         parts.append(ops.plane_fields(coords, some, params, spec)[..., 0])
     values = torch.cat(parts).view(-1, 1, side, side, side)
-    return values.clamp(-1, 1) if found.options.is_distance else values.sigmoid()
+    return values.clamp(-1, 1) if found.options.is_distance else 1 - 2 * values.sigmoid()

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fields.errors import FieldsError
+
 _PAIRS = ((0, 1), (0, 2), (1, 2))  # axes of the planes, column first; a pair's place is its sum - 1
 GROUPS = ("none", "flips", "all")
 
@@ -58,7 +60,9 @@ class Symmetry:
     def moved(self, kind: str, inputs: Tensor) -> Tensor:
         """What a reader takes, of a moved field; `kind` is one of `Inputs`."""
         by_kind = {"planes": self.planes, "energy": self.planes, "points": self.points,
-                   "values": self.grid, "volume": self.grid, "numbers": self.numbers}  # fmt: skip
+                   "values": self.grid, "numbers": self.numbers}  # fmt: skip
+        if kind not in by_kind:
+            raise FieldsError(f"{kind} cannot be moved; leave symmetries at none")
         return by_kind[kind](inputs)
 
 
