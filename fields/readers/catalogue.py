@@ -1,7 +1,7 @@
 """The readers that there are, what each is shown, and how it is trained on a CPU.
 
-Recipes were chosen by validation shapes of the 19 classes of docs/triplane.md, never by test
-shapes.
+Those of `measures`, `energy` and `numbers` were chosen on folds within the 266 training shapes of 19
+classes, without their test shapes; the others are first guesses.
 """
 
 from __future__ import annotations
