@@ -4,8 +4,8 @@ For each kind of field that is asked for: all shapes and their copies are fitted
 trained on each fold by each seed, and what it says of the test shapes is set beside what nine
 numbers of the mesh say. All that ends is kept: `--resume` does nothing twice.
 
-Of a kind of field, 380 shapes with 8 copies, five folds and three seeds take about three quarters of
-an hour on two cores.
+Of a kind of field, 380 shapes with 8 copies, five folds and three seeds take about three quarters
+of an hour on two cores.
 """
 
 import argparse
