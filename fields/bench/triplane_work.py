@@ -189,7 +189,11 @@ class Work:
         if self.options.folds is not None:
             made = {str(i): f for i, f in enumerate(folds(entries, self.options.folds))}
         if {"train", "test"} <= set(known.values()):
-            made["split"] = split(entries)
+            made[triplane_scores.SPLIT] = fold = split(entries)
+            used = {entries[row]["path"] for row in fold.train + fold.val}
+            lost = [e["path"] for e in entries if e["split"] == "train" and e["path"] not in used]
+            for path in dict.fromkeys(lost):
+                self.progress.say(f"{path} is the same file as a test shape: not trained on")
         return made
 
     def _explicit(self, found: FieldSet) -> Explicit:

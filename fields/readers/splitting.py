@@ -59,29 +59,29 @@ def folds(entries: Entries, count: int, seed: int = 0) -> list[Fold]:
 
 def split(entries: Entries, seed: int = 0) -> Fold:
     """The one fold that a list says: its test shapes, its training shapes, and for validation those
-    it names `val`, or a part of the training shapes.
+    it names `val`, or a part of the training shapes. Training and validation shapes that are the
+    same file as a test shape are left out.
 
-    Raises FieldsError where a split has no shapes, or one file stands on two sides.
+    Raises FieldsError where a split has no shapes.
     """
-    found = {name: [i for i, e in enumerate(entries) if e["split"] == name] for name in
-             ("train", "val", "test")}  # fmt: skip
-    for name in ("train", "test"):
-        if not found[name]:
-            raise FieldsError(f"no shape of the set has the split {name!r}")
-    if found["val"]:
-        fold = Fold(found["train"], _originals(entries, found["val"]),
-                    _originals(entries, found["test"]))  # fmt: skip
-        require_apart(entries, fold)
-        return fold
-    require_apart(entries, Fold(found["train"], [], found["test"]))
-    kept = [entries[i] for i in found["train"]]
-    by_class = _shapes_of_classes(kept, "a split")
-    val = _validation(by_class, set(), np.random.default_rng(seed))
-    fold = Fold(
-        [i for i in found["train"] if entries[i]["source_sha256"] not in val],
-        _originals(entries, [i for i in found["train"] if entries[i]["source_sha256"] in val]),
-        _originals(entries, found["test"]),
-    )
+    test = [i for i, e in enumerate(entries) if e["split"] == "test"]
+    tested = {entries[i]["source_sha256"] for i in test}
+    train, val = (
+        [i for i, e in enumerate(entries)
+         if e["split"] == name and e["source_sha256"] not in tested]
+        for name in ("train", "val")
+    )  # fmt: skip
+    for name, rows in (("train", train), ("test", test)):
+        if not rows:
+            raise FieldsError(f"no shape of the set has the split {name!r}, and is in no other")
+    if val:
+        stopping = {entries[i]["source_sha256"] for i in val}
+    else:
+        by_class = _shapes_of_classes([entries[i] for i in train], "a split")
+        stopping = _validation(by_class, set(), np.random.default_rng(seed))
+        val = [i for i in train if entries[i]["source_sha256"] in stopping]
+    train = [i for i in train if entries[i]["source_sha256"] not in stopping]
+    fold = Fold(train, _originals(entries, val), _originals(entries, test))
     require_apart(entries, fold)
     return fold
 
