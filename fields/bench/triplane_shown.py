@@ -67,7 +67,7 @@ def _readers(out: Console, rows: list[Row], protocol: str) -> None:
         shown.add_row(
             _called(row["reader"]), _percent(row, "accuracy"),
             f"{100 * row['spread_of_folds']:.1f}", f"{100 * row['spread_of_seeds']:.1f}",
-            _gain(row), _number(row, "p", ".3f"),
+            _gain(row), _chance(row),
             f"{100 * row['same_again']:.0f}" if "same_again" in row else "",
             f"{100 * row['validation']:.1f}" if "validation" in row else "",
             f"{row['parameters'] / 1000:,.0f} k", f"{row['training_seconds']:.0f}",
@@ -100,6 +100,12 @@ def _gain(row: Row) -> str:
         return ""
     low, high = 100 * row["over_numbers_low"], 100 * row["over_numbers_high"]
     return f"{100 * row['over_numbers']:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _chance(row: Row) -> str:
+    if "p" not in row:
+        return ""
+    return f"{row['p']:.3f}" if row["p"] >= 0.001 else "< 0.001"
 
 
 def _number(row: Row, name: str, form: str) -> str:
