@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import scene_files as files
 
+from fields.errors import FieldsError
 from fields.pictures import write_picture
+from fields.scenes import load_images, read_scene
 
 EYE = np.eye(4).tolist()
 
@@ -53,6 +55,7 @@ FRAMES = {
     "skewed": (bent(lambda m: m.__setitem__((0, 1), 0.5)), "skewed"),
     "mirror": (bent(lambda m: m.__setitem__((0, 0), -1.0)), "mirrors"),
     "huge": (bent(lambda m: m.__imul__(1e200)), "0 0 0 1|singular"),
+    "far away": (bent(lambda m: m.__setitem__((0, 3), 1e300)), "1e.300 from the origin"),
     "no file_path": (without("file_path"), "has no file_path"),
     "number for a path": (key("file_path", 7), "must be the path of a file"),
     "empty path": (key("file_path", ""), "must be the path of a file"),
@@ -104,7 +107,7 @@ def test_a_frame_that_is_no_object(tmp_path, value):
         ("{}", "has no frames"),
         ('{"frames": []}', "has no frames"),
         ('{"frames": {"a": 1}}', "has no frames"),
-        ("[" * 100_000, "is no JSON"),
+        ("[" * 100_000, "nested too deeply"),
     ],
 )
 def test_a_file_that_is_no_transforms(tmp_path, text, says):
@@ -227,3 +230,38 @@ def test_names_are_printable(tmp_path):
     content = {"fl_x": 1.0, "frames": found}
     (tmp_path / "transforms.json").write_text(json.dumps(content))
     assert "\x1b" not in files.read_scene(tmp_path).notes[0]
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_split_that_names_nothing_is_refused(tmp_path, split):
+    folder = changed(tmp_path, lambda content, frame: None, **{f"{split}_filenames": ["no.png"]})
+    assert f"{split}_filenames names none of its frames" in files.line_for(folder)
+
+
+def test_views_that_are_trained_on_and_tested_are_told(tmp_path):
+    names = [f"images/{i:03}.png" for i in range(4)]
+    lists = {"train_filenames": names, "test_filenames": names[:1]}
+    scene = read_scene(changed(tmp_path, lambda content, frame: None, **lists))
+    assert any(note.startswith("1 views are in train and in test") for note in scene.notes)
+
+
+@pytest.mark.parametrize(("drops", "other"), [("keep", "drop"), ("drop", "keep")])
+def test_masks_in_which_nothing_counts_name_the_other_sense(tmp_path, drops, other):
+    value = 0 if drops == "keep" else 255
+    write_picture(tmp_path / "m.png", np.full((8, 12, 1), value, np.uint8))
+    folder = files.transforms(tmp_path, mask_path="m.png")
+    with pytest.raises(FieldsError, match=f"no pixel of the train views .*--mask-of {other}"):
+        load_images(read_scene(folder, mask_of=drops), "train")
+
+
+def test_views_of_nothing_are_refused(tmp_path):
+    folder = files.transforms(tmp_path)
+    for path in (folder / "images").iterdir():
+        write_picture(path, np.zeros((8, 12, 4), np.uint8))
+    with pytest.raises(FieldsError, match="are wholly transparent"):
+        load_images(read_scene(folder), "train")
+
+
+def test_depths_that_are_missing_are_told(tmp_path):
+    scene = read_scene(changed(tmp_path, key("depth_path", "no.png")))
+    assert "depths are missing, the first those of images/002" in scene.notes

@@ -18,8 +18,10 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         with open_file(path, "JSON") as file:
             content = json.loads(file.read().decode("utf-8-sig"))
-    except (UnicodeDecodeError, RecursionError):
+    except UnicodeDecodeError:
         raise FieldsError(f"{name} is no JSON: it is not text; export it again") from None
+    except RecursionError:
+        raise FieldsError(f"{name} is no scene: it is nested too deeply; export it again") from None
     except json.JSONDecodeError as error:
         what = "it is empty" if not error.doc.strip() else f"line {error.lineno}: {error.msg}"
         raise FieldsError(f"{name} is no JSON ({what}); export it again") from None

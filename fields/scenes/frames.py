@@ -13,6 +13,7 @@ from fields.scenes.headers import Header, read_headers
 from fields.scenes.poses import camera_of, number
 from fields.scenes.scene import Broken, Frame
 
+_NO_DEPTHS = "depths are missing, the first those of"
 _IGNORED = ("white_transparent", "black_transparent", "fix_premult", "rolling_shutter",
             "from_mitsuba", "sharpen")  # fmt: skip
 
@@ -108,6 +109,9 @@ def _frame_of(
     elif (beside := image.with_name(f"dynamic_mask_{image.stem}.png")).is_file():
         mask, drops = beside, True  # instant-ngp's masks say what moves
     key = next((k for k in ("depth_file_path", "depth_path") if values.get(k) is not None), None)
+    depth = None if key is None else find_image(folder, values[key], key)
+    if key is not None and depth is None and _NO_DEPTHS not in " ".join(result.notes):
+        result.notes.append(f"{_NO_DEPTHS} {named(values['file_path'])}")
     return Frame(
         name=named(values["file_path"]),
         image=image,
@@ -115,7 +119,7 @@ def _frame_of(
         time=None if math.isnan(time) else time,
         mask=mask,
         mask_drops=drops,
-        depth=None if key is None else find_image(folder, values[key], key),
+        depth=depth,
         depth_scale=number(result.content, "integer_depth_scale", 1e-3),
     )
 

@@ -19,6 +19,7 @@ _FOCAL = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y")
 _PERSPECTIVE = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
 _FISHEYE = ("OPENCV_FISHEYE", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")
 _ELSE = ("latlong", "equirectangular", "orthographic", "ftheta_p0")  # lenses of instant-ngp
+_FARTHEST = 1e9  # units of the source
 _SKEW = 0.01  # of a rotation, relative: files are rounded
 
 
@@ -73,6 +74,9 @@ def checked_pose(matrix: np.ndarray) -> np.ndarray:
         raise Broken("has a pose that is NaN or infinite")
     if not np.allclose(matrix[3], (0, 0, 0, 1), atol=1e-6):
         raise Broken(f"has a pose whose last row is {matrix[3].tolist()}; it must be 0 0 0 1")
+    far = float(np.abs(matrix[:3, 3]).max())
+    if far > _FARTHEST:
+        raise Broken(f"has a pose {far:g} from the origin; a scene lies within {_FARTHEST:g}")
     turn = matrix[:3, :3]
     with np.errstate(over="ignore", invalid="ignore"):
         volume = float(np.linalg.det(turn))

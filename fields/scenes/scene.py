@@ -1,5 +1,6 @@
 """What a scene is once it has been read: views of it, split, and where it lies."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,8 +97,9 @@ class Scene:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{len(frames)} {split}" for split, frames in self.splits.items())
-        camera = self.splits["train"][0].camera
-        return f"{counts} views of {camera.width} x {camera.height}"
+        sizes = {(frame.camera.width, frame.camera.height) for frame in self.frames}
+        width, height = max(sizes, key=math.prod)
+        return f"{counts} views of {'up to ' if len(sizes) > 1 else ''}{width} x {height}"
 
 
 class Broken(Exception):

@@ -28,7 +28,9 @@ def hold_out(frames: Sequence[Frame], path: Path, notes: list[str]) -> Splits:
     return {"train": train, "test": test}
 
 
-def stated_splits(content: Mapping[str, Any], frames: Sequence[Frame], path: Path) -> Splits | None:
+def stated_splits(
+    content: Mapping[str, Any], frames: Sequence[Frame], path: Path, notes: list[str]
+) -> Splits | None:
     """The splits that nerfstudio's keys name: train_filenames, val_filenames, test_filenames.
 
     None where there are no such keys, or no test and no val among them. Raises FieldsError for
@@ -44,11 +46,17 @@ def stated_splits(content: Mapping[str, Any], frames: Sequence[Frame], path: Pat
             raise FieldsError(f"{shown(path)}: {split}_filenames must be a list of paths")
         known = [by_name.get(named(name)) for name in names]
         splits[split] = tuple(frame for frame in known if frame is not None)
+        if names and not splits[split]:
+            raise FieldsError(f"{shown(path)}: {split}_filenames names none of its frames")
     if not splits.get("test") and splits.get("val"):
         splits["test"] = splits.pop("val")
     if not splits.get("test"):
         return None
     kept = {id(frame) for split in splits.values() for frame in split}
+    tested = {frame.name for frame in splits["test"]}
+    both = sum(frame.name in tested for frame in splits.get("train", ()))
+    if both:
+        notes.append(f"{both} views are in train and in test: the score is of what was trained on")
     if "train" not in splits:
         splits["train"] = tuple(frame for frame in frames if id(frame) not in kept)
     if not splits["train"]:

@@ -19,7 +19,9 @@ def read_transforms(path: Path, *, mask_drops: bool = False) -> Scene:
     """
     file = read_frames(path, mask_drops=mask_drops)
     notes = list(file.notes)
-    splits = stated_splits(file.content, file.frames, path) or hold_out(file.frames, path, notes)
+    splits = stated_splits(file.content, file.frames, path, notes) or hold_out(
+        file.frames, path, notes
+    )
     cameras = [frame.camera for frame in file.frames]
     alpha = any(file.has_alpha)
     stated = stated_box(file.content, path)
