@@ -11,6 +11,7 @@ from small import TINY, picture
 
 import fields
 from fields import FieldsError, catalogue, checkpoint
+from fields.cli import main
 from fields.configs import HashGridConfig
 from fields.pictures import write_picture
 
@@ -163,3 +164,10 @@ def test_a_long_name_of_a_source_keeps_within_size_kb(tmp_path):
     os.rename(plain, path)
     run = fields.fit(os.fsdecode(path), out=tmp_path / "run", steps=1, size_kb=12)
     assert run.metrics["bytes"] <= 12_000
+
+
+def test_a_fit_without_time_for_a_step_says_so(tmp_path, capsys):
+    write_picture(tmp_path / "waves.png", picture())
+    arguments = ["fit", str(tmp_path / "waves.png"), "--seconds=1e-9", f"--out={tmp_path / 'run'}"]
+    assert main(arguments) == 0
+    assert "0 steps" in (said := capsys.readouterr().out) and "nothing was learned" in said

@@ -198,6 +198,8 @@ def summary(run: Any) -> str:
 
 
 def _missed(m: dict[str, Any]) -> str:
+    if m["steps"] == 0:
+        return " (nothing was learned: preparing took all of the seconds that were given)"
     score = m.get("psnr", m.get("iou"))
     if m["target"] is None or score is None or score >= m["target"]:
         return ""
