@@ -5,12 +5,19 @@ import json
 import numpy as np
 import pytest
 import scene_files as files
+import torch
 
+from fields.configs.scene import SceneOptions
 from fields.errors import FieldsError
 from fields.pictures import write_picture
 from fields.scenes import load_images, read_scene
+from fields.signals.scene import SceneSignal
 
 EYE = np.eye(4).tolist()
+
+
+def signal_of(scene):
+    return SceneSignal(scene, SceneOptions(), torch.device("cpu"))
 
 
 def changed(folder, change, **content):
@@ -251,7 +258,7 @@ def test_masks_in_which_nothing_counts_name_the_other_sense(tmp_path, drops, oth
     write_picture(tmp_path / "m.png", np.full((8, 12, 1), value, np.uint8))
     folder = files.transforms(tmp_path, mask_path="m.png")
     with pytest.raises(FieldsError, match=f"no pixel of the train views .*--mask-of {other}"):
-        load_images(read_scene(folder, mask_of=drops), "train")
+        signal_of(read_scene(folder, mask_of=drops))
 
 
 def test_views_of_nothing_are_refused(tmp_path):
@@ -259,7 +266,13 @@ def test_views_of_nothing_are_refused(tmp_path):
     for path in (folder / "images").iterdir():
         write_picture(path, np.zeros((8, 12, 4), np.uint8))
     with pytest.raises(FieldsError, match="are wholly transparent"):
-        load_images(read_scene(folder), "train")
+        signal_of(read_scene(folder))
+
+
+def test_a_view_of_nothing_is_one_like_any_other(tmp_path):
+    scene = read_scene(files.transforms(tmp_path))
+    write_picture(scene.splits["test"][0].image, np.zeros((8, 12, 4), np.uint8))
+    assert not load_images(scene, "test").pixels.any()
 
 
 def test_depths_that_are_missing_are_told(tmp_path):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from fields.many.listing import Item
 from fields.many.options import ManyOptions
 from fields.many.pool import Pool, make_pool
 from fields.many.score import score_field
+from fields.shapes.space import ShapeSpace
 
 _NAME_LENGTH = 60  # characters of a source's name, as in a run
 
@@ -120,7 +122,24 @@ def _fit(pools: Sequence[Pool], options: ManyOptions) -> tuple[Tensor, Tensor, T
 
 
 def _entry(number: int, pool: Pool, options: ManyOptions) -> dict[str, Any]:
-    item, source = pool.item, pool.signal.source
+    source = pool.signal.source
+    name = source.name[:_NAME_LENGTH]
+    of = (pool.digest, name, source.up, pool.signal.space, source.box)
+    return entry_of(number, pool.item, options, *of, scale=pool.scale)
+
+
+def entry_of(
+    number: int,
+    item: Item,
+    options: ManyOptions,
+    digest: str,
+    name: str,
+    up: Any,
+    space: ShapeSpace,
+    box: Iterable[np.ndarray],
+    scale: Sequence[float] = (1.0, 1.0, 1.0),
+) -> dict[str, Any]:
+    """What a line of the index says of a field before it is scored, whatever it stores."""
     return {
         "item": number,
         "path": item.path,
@@ -128,11 +147,11 @@ def _entry(number: int, pool: Pool, options: ManyOptions) -> dict[str, Any]:
         "label": item.label,
         "split": item.split,
         "copy": item.copy,
-        "scale": list(pool.scale),
-        "source_sha256": pool.digest,
-        "name": source.name[:_NAME_LENGTH],
-        "up": source.up,
-        "space": pool.signal.space.as_dict(),
-        "box": [corner.tolist() for corner in source.box],
+        "scale": list(scale),
+        "source_sha256": digest,
+        "name": name,
+        "up": up,
+        "space": space.as_dict(),
+        "box": [corner.tolist() for corner in box],
         "bytes": 4 * options.numbers,
     }

@@ -14,7 +14,7 @@ from torch import Tensor
 from fields import ops
 from fields.errors import FieldsError
 from fields.many.field import PlaneField, initial, key_of
-from fields.many.group import Group, line_of
+from fields.many.group import Group, entry_of, line_of
 from fields.many.listing import Item
 from fields.many.options import ManyOptions
 from fields.many.pool import digest_of
@@ -201,18 +201,5 @@ def score_views(field: PlaneField, read: ReadScene) -> float:
 
 def _entry(number: int, item: Item, read: ReadScene, options: ManyOptions) -> dict[str, Any]:
     scene = read.scene
-    return {
-        "item": number,
-        "path": item.path,
-        "class": item.kind,
-        "label": item.label,
-        "split": item.split,
-        "copy": item.copy,
-        "scale": [1.0, 1.0, 1.0],
-        "source_sha256": read.digest,
-        "name": scene.name,
-        "up": list(scene.up),
-        "space": scene.space.as_dict(),
-        "box": [corner.tolist() for corner in scene.box],
-        "bytes": 4 * options.numbers,
-    }
+    of = (read.digest, scene.name, list(scene.up), scene.space, scene.box)
+    return entry_of(number, item, options, *of)

@@ -115,12 +115,11 @@ def load_images(
         _each([(path, i) for i in some if (path := frames[i].mask) is not None], mask)
         if told is not None:
             told(some.stop, len(frames))
-    _require_something(images, scene, split)
     return images
 
 
-def _require_something(images: Images, scene: Scene, split: str) -> None:
-    """FieldsError where masks or opacities leave nothing to look at."""
+def require_content(images: Images, scene: Scene, split: str) -> None:
+    """FieldsError where masks or opacities leave nothing of a split to look at."""
     which = f"of the {split} views of {shown(scene.path)}"
     if images.kept is not None and not images.kept.any():
         other = "keep" if any(frame.mask_drops for frame in scene.splits[split]) else "drop"
@@ -128,7 +127,7 @@ def _require_something(images: Images, scene: Scene, split: str) -> None:
             f"no pixel {which} counts by their masks; --mask-of {other} turns them round"
         )
     if scene.alpha and not images.pixels[:, 3].any():
-        raise FieldsError(f"all pixels {which} are wholly transparent; there is nothing to learn")
+        raise FieldsError(f"all pixels {which} are wholly transparent; there is nothing to see")
 
 
 def require_memory(scene: Scene, frames: Sequence[Frame], most_bytes: int) -> None:

@@ -16,6 +16,7 @@ from fields.cameras import Camera
 from fields.configs.scene import SceneOptions
 from fields.errors import FieldsError
 from fields.scenes import Frame, Scene, load_images
+from fields.scenes.images import require_content
 from fields.scenes.views import focus
 from fields.signals.error_map import ErrorMap
 from fields.signals.picture_score import MOST_PSNR
@@ -64,6 +65,7 @@ class SceneSignal:
 
     def _views(self, split: str, frames: Sequence[Frame]) -> Views:
         images = load_images(self.source, split)
+        require_content(images, self.source, split)
         return Views.of(frames, images, self.source.space, self.device)
 
     @property
