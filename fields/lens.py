@@ -50,6 +50,11 @@ class Perspective:
         return rays / np.linalg.norm(rays, axis=1, keepdims=True)
 
     @property
+    def farthest(self) -> float:
+        """How far from the middle there are places at which something is shown; mostly infinite."""
+        return _shown_at(self.radial, self._reach)
+
+    @property
     def _reach(self) -> float:
         """The distance from the middle up to which r (1 + k1 r^2 + ...) grows; mostly infinite."""
         return _first_turn(self.radial)
@@ -131,6 +136,11 @@ class Fisheye:
         return np.concatenate([places * share[:, None], np.cos(angle)[:, None]], axis=1)
 
     @property
+    def farthest(self) -> float:
+        """As that of `Perspective`."""
+        return _shown_at(self.radial, self._reach)
+
+    @property
     def _reach(self) -> float:
         """The largest angle that is shown."""
         return min(_first_turn(self.radial), np.pi)
@@ -148,6 +158,13 @@ def _series(k: Four, square: np.ndarray) -> np.ndarray:
 def _slope(k: Four, square: np.ndarray) -> np.ndarray:
     """The derivative of `_series` by its square."""
     return k[0] + square * (2 * k[1] + square * (3 * k[2] + square * 4 * k[3]))
+
+
+def _shown_at(k: Four, reach: float) -> float:
+    """r (1 + k1 r^2 + ...) at r = reach, which may be infinite."""
+    if reach == float("inf"):
+        return reach
+    return reach * float(_series(k, np.asarray(reach * reach)))
 
 
 def _first_turn(k: Four) -> float:

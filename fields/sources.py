@@ -45,6 +45,10 @@ def read(source: Source, request: Request) -> tuple[Thing, str]:
     if request.kind == "scene":
         options = SceneOptions(**request.signal_options)
         scene = read_scene(source, downscale=request.downscale, mask_of=options.mask_of)
+        if "time_cells" in request.options and not scene.moves:
+            raise FieldsError(
+                f"--time-cells is of scenes that move; no view of {scene.name} has a time"
+            )
         return scene, source_name(source)
     kind = find_kind(source)
     name = source_name(source)

@@ -230,6 +230,12 @@ def test_images_of_several_sizes(scene, tmp_path):
     assert run.metrics["psnr"] > 10
 
 
+def test_cells_of_time_are_of_scenes_that_move(scene, tmp_path):
+    with pytest.raises(FieldsError, match="--time-cells is of scenes that move; no view of"):
+        fit(scene, tmp_path / "run", 2, time_cells=4)
+    assert not (tmp_path / "run").exists()
+
+
 def test_images_without_alpha_have_their_background_within(scene, tmp_path):
     folder = copied(scene, tmp_path / "opaque")
     change(folder, "*/*.png", opaque)

@@ -410,6 +410,7 @@ def test_the_commands_on_a_mesh_file(tmp_path, capsys, monkeypatch):
         (("render", run, "-o", "no/a.png"), "no/a.png cannot be written: there is no folder"),
         (("render", run, "--fps", 9, "-o", "a.png"), "--fps is of films (.mp4), and a.png is none"),
         (("render", run, "--orbit", 2, "--fps", 9, "-o", "a.png"), "--fps is of films (.mp4)"),
+        (("render", run, "--azimuth", 9, "-o", "a.mp4"), "--azimuth is of a still"),
         (("render", run, "--orbit", 2, "--size", "9x9"), "sides must be even, got 9x9"),
         (("render", run, "--elevation", 95), "--elevation must be from -90 to 90 degrees, got 95"),
         (("eval", run, "--json", "text.txt"), "text.txt is no shape that is known here"),

@@ -209,6 +209,13 @@ def test_the_command_makes_a_scene_and_says_what(tmp_path, capsys, monkeypatch):
     assert "fl_x" in content["frames"][0] and content["integer_depth_scale"] == 1e-4
 
 
+def test_a_lens_that_folds_its_pictures_is_refused(tmp_path, capsys):
+    arguments = ["scene", "demo-scene", "-o", str(tmp_path / "x"), "--distortion", "-9,0,0,0"]
+    assert main(arguments) == 2
+    line = capsys.readouterr().err
+    assert "folds the picture" in line and line.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
 def test_out_of_doors_everything_is_opaque_and_goes_on_behind_the_box(tmp_path):
     wanted = Wanted(views=6, size=32, outdoors=True)
     render_demo(tmp_path / "out", wanted)

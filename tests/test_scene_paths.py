@@ -40,6 +40,8 @@ def test_a_picture_an_orbit_and_a_spiral(run, command, tmp_path):
     assert [frame.shape for frame in frames_of("o.mp4")] == [(40, 40, 3)] * 3
     assert command("render", run.path, "--spiral", 2, "-o", "s.png", "--size", "9x7")[0] == 0
     assert {p.name for p in tmp_path.glob("s*")} == {"s-1.png", "s-2.png"}
+    assert command("render", run.path, "--size", "8x8", "-o", "way.mp4")[0] == 0
+    assert len(frames_of("way.mp4")) == 120
     status, _, err = command("render", run.path, "--orbit", 2, "--size", "9x7", "-o", "x.mp4")
     assert status == 2 and "sides must be even" in one_line(err)
 

@@ -37,6 +37,10 @@ def key(name, value):
     return lambda content, frame: frame.update({name: value})
 
 
+def both(**keys):
+    return lambda content, frame: frame.update(keys)
+
+
 def without(name):
     return lambda content, frame: frame.pop(name)
 
@@ -84,6 +88,10 @@ FRAMES = {
     "lens": (key("camera_model", "EQUIRECTANGULAR"), "EQUIRECTANGULAR"),
     "latlong": (key("latlong", True), "latlong"),
     "distortion": (key("k1", "strong"), "k1 'strong'"),
+    "folded": (key("k1", -50.0), "distortion folds the picture"),
+    "folded fisheye": (both(is_fisheye=True, k1=-99.0), "distortion folds the picture"),
+    "principal point outside": (key("cy", -5000), "cy -5000, far outside of a picture of 8 pixels"),
+    "folder": (key("file_path", "images"), "file_path images is a folder"),
 }  # fmt: skip
 
 
@@ -163,6 +171,7 @@ def test_a_picture_of_another_format(tmp_path):
         ({"test_filenames": "a"}, "test_filenames must be a list"),
         ({"test_filenames": ["images/000.png"], "train_filenames": ["b"]}, "names none"),
         ({"w": 11}, "12 x 8 pixels, where w and h say 11 x 8"),
+        ({"aabb_scale": 1e9}, "aabb_scale of 1e+09"),
     ],
 )
 def test_a_bad_key_of_the_file(tmp_path, content, says):
@@ -185,6 +194,57 @@ def test_what_is_no_scene(tmp_path):
     files.frames(tmp_path, 3, "photos/")
     line = files.line_for(tmp_path / "photos")
     assert "pycolmap" in line and "sparse/0" in line
+
+
+def test_views_for_a_test_alone_are_no_scene(tmp_path):
+    folder = files.blender(tmp_path, (0, 0, 2))
+    assert "has no transforms_train.json, the views that are trained on" in files.line_for(folder)
+
+
+@pytest.mark.parametrize(("focal", "size"), [("fl_x", (24, 16)), ("camera_angle_x", (12, 16))])
+def test_images_of_several_sizes_need_cameras_of_their_own(tmp_path, focal, size):
+    found = files.frames(tmp_path)
+    write_picture(tmp_path / "images" / "001.png", files.picture(0, 3, size))
+    path = files.write_json(tmp_path / "transforms.json", {focal: 1.0, "frames": found})
+    line = files.line_for(tmp_path)
+    assert f"one camera for images of 12 x 8 and of {size[0]} x {size[1]} pixels" in line
+    found[1] |= {"fl_x": 20.0, "w": size[0], "h": size[1]}
+    files.write_json(path, {focal: 1.0, "frames": found})
+    assert read_scene(tmp_path).frames[0].camera.width in (12, size[0])
+
+
+def test_an_angle_holds_for_images_of_one_shape(tmp_path):
+    found = files.frames(tmp_path)
+    write_picture(tmp_path / "images" / "001.png", files.picture(0, 3, (24, 16)))
+    files.write_json(tmp_path / "transforms.json", {"camera_angle_x": 1.0, "frames": found})
+    cameras = {f.name: f.camera for f in read_scene(tmp_path).frames}
+    assert cameras["images/001"].fl_x == pytest.approx(2 * cameras["images/000"].fl_x)
+
+
+@pytest.mark.parametrize("suffix", ["png", "npy"])
+def test_depths_of_another_size_are_found_before_training(tmp_path, suffix):
+    depths = np.ones((9, 12), np.uint16)
+    if suffix == "npy":
+        np.save(tmp_path / "d.npy", depths)
+    else:
+        write_picture(tmp_path / "d.png", depths[:, :, None])
+    line = files.line_for(changed(tmp_path, key("depth_path", f"d.{suffix}")))
+    assert f"d.{suffix} has 12 x 9 depths, and its view 12 x 8 pixels" in line
+
+
+def test_cameras_in_one_place_are_told(tmp_path):
+    found = files.frames(tmp_path)
+    for frame in found:
+        for row in frame["transform_matrix"][:3]:
+            row[3] = 1.0
+    scene = read_scene(files.transforms(tmp_path, {"frames": found}))
+    assert any("all cameras stand in one place" in note for note in scene.notes)
+    assert not any("one place" in note for note in read_scene(files.blender(tmp_path / "b")).notes)
+
+
+def test_a_lens_of_colmap_that_folds_the_picture(tmp_path):
+    folder, _ = files.colmap(tmp_path / "x", parameters=(15.0, 6.0, 4.0, -50.0))
+    assert "distortion folds the picture" in files.line_for(folder)
 
 
 def test_bad_options(tmp_path):

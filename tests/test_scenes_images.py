@@ -15,7 +15,8 @@ def scene_of(folder, *pixels, **options):
     found = []
     for i, (values, matrix) in enumerate(zip(pixels, files.poses(len(pixels)), strict=True)):
         write_picture(folder / f"{i}.png", values)
-        found.append({"file_path": f"{i}.png", "transform_matrix": matrix.tolist()})
+        frame = {"file_path": f"{i}.png", "transform_matrix": matrix.tolist()}
+        found.append(frame | {"w": values.shape[1], "h": values.shape[0]})
     names = [frame["file_path"] for frame in found]
     content = {"fl_x": 12.0, "frames": found, "train_filenames": names, "test_filenames": names}
     files.write_json(folder / "transforms.json", content)

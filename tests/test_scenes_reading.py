@@ -177,7 +177,7 @@ def test_masks_and_depths_of_both_makers(tmp_path):
     first, second, third = _by_name(scene)
     assert (first.mask, first.mask_drops) == (tmp_path / "m0.png", False)
     assert second.mask == tmp_path / "images" / "dynamic_mask_001.png" and second.mask_drops
-    assert third.mask is None and any("the mask of images/002 is missing" in n for n in scene.notes)
+    assert third.mask is None and any("1 mask is missing" in n for n in scene.notes)
     assert first.depth == third.depth == tmp_path / "d2.png" and first.depth_scale == 0.25
     dropping = _by_name(read_scene(tmp_path, mask_of="drop"))
     assert dropping[0].mask_drops and dropping[1].mask_drops

@@ -69,5 +69,6 @@ def _of_scene(run: Any, scene: Any, split: str) -> dict[str, Any]:
 
 
 def _line(scores: dict[str, Any]) -> str:
-    views = f"; {scores['views']} {scores['split']} views" if "views" in scores else ""
+    s = "s" if scores.get("views") != 1 else ""
+    views = f"; {scores['views']} {scores['split']} view{s}" if "views" in scores else ""
     return scored(scores) + views

@@ -180,6 +180,11 @@ def _parser(model: catalogue.Model, kind: str) -> Parser:
             "--preset", metavar="NAME",
             help="read a data set as it was published, see fields scene --presets",
         )  # fmt: skip
+    else:
+        parser.epilog = (
+            f"fields fit {DEMO} --help lists what scenes take, and --model NAME --help what a model"
+            " takes."
+        )
     return parser
 
 

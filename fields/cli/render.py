@@ -17,6 +17,7 @@ SHADINGS = {
     "shape": ("lit", "colour", "normals", "depth"),
     "scene": ("colour", "depth", "opacity", "normals"),
 }
+FILM = 120  # views of an orbit: four seconds
 PATH = ("camera", "orbit", "fps", "shading")
 OF_SCENES = ("spiral", "split", "background", "time")
 VIEW = ("crop", "azimuth", "elevation", *PATH, *OF_SCENES, "slice")
@@ -55,7 +56,10 @@ def main(arguments: Sequence[str], started: float) -> None:
         metavar="FILE",
         help="the cameras of a JSON file, one or a whole path",
     )
-    add("--orbit", type=whole, metavar="N", help="N views once around")
+    add(
+        "--orbit", type=whole, metavar="N",
+        help=f"N views once around ({FILM} of a film that says no other path)",
+    )  # fmt: skip
     add("--fps", type=number, metavar="N", help="of a film (that of the camera path, or 30)")
     add(
         "--shading", metavar="WORD",
@@ -98,6 +102,8 @@ def main(arguments: Sequence[str], started: float) -> None:
         raise FieldsError(f"--shading must be {words}, got {parsed.shading!r}")
     if parsed.out and is_array(parsed.out) and not isinstance(run, SceneRun):
         output_format(parsed.out)
+    if parsed.out and is_film(parsed.out) and isinstance(run, (ShapeRun, SceneRun)):
+        _film(parsed)
     with threads():
         if isinstance(run, PictureRun):
             picture(run, parsed)
@@ -107,6 +113,17 @@ def main(arguments: Sequence[str], started: float) -> None:
             volume(run, parsed)
         elif isinstance(run, SceneRun):
             render_scene.scene(run, parsed, beside(run))
+
+
+def _film(parsed: argparse.Namespace) -> None:
+    """A film that says no path is an orbit."""
+    for name in ("azimuth", "elevation"):
+        if getattr(parsed, name) is not None:
+            raise FieldsError(
+                f"{flag(name)} is of a still, and a film moves; --orbit N turns around"
+            )
+    if not (parsed.camera or parsed.spiral or parsed.split):
+        parsed.orbit = parsed.orbit or FILM
 
 
 def picture(run: "PictureRun", parsed: argparse.Namespace) -> None:
@@ -149,7 +166,7 @@ def shape(run: "ShapeRun", parsed: argparse.Namespace) -> None:
         from fields.films import write_film
 
         write_film(out, drawn, size, parsed.fps or fps)
-        print(f"{shown(out)}: {len(views)} views of {size[0]} x {size[1]} pixels")
+        print(f"{shown(out)}: {render_scene.counted(views)} of {size[0]} x {size[1]} pixels")
         return
     paths = render_scene.numbered(out, len(views))
     for name, pixels in zip(paths, drawn, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time as clock
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +74,11 @@ def split(run: SceneRun, parsed: argparse.Namespace, folder: Path) -> None:
         told.one()
     told.close()
     also = "" if shading != "colour" else ", each also beside its photo and its error"
-    print(f"{shown(folder)}: {len(names)} views{also}")
+    print(f"{shown(folder)}: {counted(names)}{also}")
+
+
+def counted(views: Sequence) -> str:
+    return f"{len(views)} view{'s' if len(views) != 1 else ''}"
 
 
 def file_names(names: list[str]) -> list[str]:
@@ -131,7 +135,7 @@ def _pictures(
     if path.suffix.lower() == ".mp4":
         write_film(path, drawn(), (width, height), fps)
         told.close()
-        print(f"{shown(path)}: {len(shots)} views of {width} x {height} pixels")
+        print(f"{shown(path)}: {counted(shots)} of {width} x {height} pixels")
         return
     paths = numbered(path, len(shots))
     for name, pixels in zip(paths, drawn(), strict=True):

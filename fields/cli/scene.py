@@ -11,6 +11,7 @@ from fields.errors import FieldsError, either
 from fields.lens import STRAIGHT, Fisheye, Lens, Perspective
 
 DEMO = "demo-scene"
+_CORNER = 0.51  # of the pictures of made scenes: focal lengths from the middle
 LENSES = {
     "barrel": Perspective((-0.25, 0.08, 0.0, 0.0), (0.001, -0.0005)),
     "pincushion": Perspective((0.2, 0.05, 0.0, 0.0), (-0.001, 0.0005)),
@@ -93,4 +94,10 @@ def lens(text: str) -> Lens:
         raise argparse.ArgumentTypeError(
             f"must be {either(LENSES)}, or k1,k2,p1,p2, such as -0.1,0.01,0,0, got {text!r}"
         ) from None
-    return Perspective((k1, k2, 0.0, 0.0), (p1, p2))
+    made = Perspective((k1, k2, 0.0, 0.0), (p1, p2))
+    if made.farthest < _CORNER:
+        raise argparse.ArgumentTypeError(
+            f"folds the picture: a lens of {text} shows nothing beyond {made.farthest:.2f} of the"
+            f" focal length, and the corners are at {_CORNER:.2f}; take less of k1 and k2"
+        )
+    return made

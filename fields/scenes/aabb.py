@@ -12,6 +12,7 @@ from fields.scenes.poses import number
 from fields.scenes.scene import Broken
 from fields.scenes.views import cube
 
+_MOST = 1024  # aabb_scale; instant-ngp takes up to 128
 _LARGEST = 4  # aabb_scale up to which the box ends where the scene does; beyond, it holds a world
 
 
@@ -33,6 +34,8 @@ def stated_box(content: Mapping[str, Any], path: Path) -> StatedBox | None:
         times = number(content, "aabb_scale", 1.0)
         if not times > 0:
             raise Broken(f"has an aabb_scale of {times:g}; it must be more than 0")
+        if times > _MOST:
+            raise Broken(f"has an aabb_scale of {times:g}; instant-ngp's are from 1 to 128")
         unit = _unit_cube(content)
     except Broken as reason:
         raise FieldsError(f"{shown(path)} {reason}") from None

@@ -17,6 +17,7 @@ from fields.scenes.colmap_model import (
 from fields.scenes.extent import extent
 from fields.scenes.files import SUFFIXES, inside, named
 from fields.scenes.headers import Header, read_headers
+from fields.scenes.poses import checked_lens
 from fields.scenes.scene import Broken, Frame, Scene
 from fields.scenes.splits import hold_out
 from fields.scenes.views import mean_up
@@ -153,7 +154,10 @@ def _camera(
         cy=found.cy,
         lens=found.lens,
     )
-    return camera.resized(header.width, header.height, across, down)
+    try:
+        return checked_lens(camera.resized(header.width, header.height, across, down))
+    except Broken as reason:
+        raise FieldsError(f"{shown(model)}: image {path.name} {reason}") from None
 
 
 def _mask(folder: Path, images: Path, path: Path) -> Path | None:

@@ -53,17 +53,18 @@ def inside(folder: Path, text: Any, key: str) -> Path:
 
 
 def find_image(folder: Path, text: Any, key: str = "file_path") -> Path | None:
-    """An image, named with or without its suffix; None if it is not there."""
+    """An image, named with or without its suffix; None if it is not there, Broken if it cannot be
+    one."""
     path = inside(folder, text, key)
     try:
-        if path.is_file():
-            return path
-        for suffix in SUFFIXES:
-            found = path.with_name(path.name + suffix)
+        for found in (path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES)):
             if found.is_file():
                 return found
+        is_folder = path.is_dir()
     except (OSError, ValueError):  # a name that no file can have
         return None
+    if is_folder:
+        raise Broken(f"{key} {plain(text)} is a folder; it must be an image")
     return None
 
 

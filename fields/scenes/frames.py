@@ -8,9 +8,10 @@ from typing import Any
 
 from fields.errors import FieldsError
 from fields.pictures.naming import plain, shown
+from fields.scenes.depths import require_depth
 from fields.scenes.files import find_image, named, read_json
 from fields.scenes.headers import Header, read_headers
-from fields.scenes.poses import camera_of, number
+from fields.scenes.poses import FOCAL, camera_of, number
 from fields.scenes.scene import Broken, Frame
 
 _NO_DEPTHS = "depths are missing, the first those of"
@@ -27,12 +28,14 @@ class FramesFile:
         frames: those whose image is there, in its order.
         has_alpha: of each of them.
         notes: what was left out.
+        without_mask: names of frames whose mask is not there.
     """
 
     content: Mapping[str, Any]
     frames: list[Frame] = field(default_factory=list)
     has_alpha: list[bool] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    without_mask: list[str] = field(default_factory=list)
 
 
 def read_frames(path: Path, *, mask_drops: bool = False) -> FramesFile:
@@ -62,6 +65,7 @@ def read_frames(path: Path, *, mask_drops: bool = False) -> FramesFile:
             f" {missing[0]}; put them beside it"
         )
     headers = read_headers([image for _, _, image in places])
+    _require_shapes(path, result.content, [values for _, values, _ in places], headers)
     for (index, values, image), header in zip(places, headers, strict=True):
         result.frames.append(
             _checked(path, index, values, _frame_of, result, image, header, mask_drops)
@@ -69,6 +73,30 @@ def read_frames(path: Path, *, mask_drops: bool = False) -> FramesFile:
         result.has_alpha.append(header.has_alpha)
     _note(result, path, missing, len(frames), headers)
     return result
+
+
+def _require_shapes(
+    path: Path, content: Mapping[str, Any], frames: list[dict[str, Any]], headers: list[Header]
+) -> None:
+    """FieldsError for images of several sizes whose one camera does not say which of them it means:
+    an angle holds for all sizes of one shape, a focal length in pixels for one size."""
+    sizes = [
+        (header.width, header.height)
+        for header, frame in zip(headers, frames, strict=True)
+        if not any(key in values for key in ("w", "h") for values in (content, frame))
+        and not any(key in frame for key in FOCAL)
+    ]
+    if len(set(sizes)) < 2:
+        return
+    (width, height), *others = dict.fromkeys(sizes)
+    in_pixels = any(content.get(key) is not None for key in ("fl_x", "fl_y", "cx", "cy"))
+    for other in others:
+        if in_pixels or abs(other[0] * height - other[1] * width) > max(*other, width, height):
+            raise FieldsError(
+                f"{shown(path)} has one camera for images of {width} x {height} and of"
+                f" {other[0]} x {other[1]} pixels; fl_x, fl_y, cx, cy, w and h in each frame say"
+                " what holds for it"
+            )
 
 
 def _checked(path: Path, index: int, values: Any, step, *arguments):
@@ -105,12 +133,14 @@ def _frame_of(
     if values.get("mask_path") is not None:
         mask = find_image(folder, values["mask_path"], "mask_path")
         if mask is None:
-            result.notes.append(f"the mask of {named(values['file_path'])} is missing: all counts")
+            result.without_mask.append(named(values["file_path"]))
     elif (beside := image.with_name(f"dynamic_mask_{image.stem}.png")).is_file():
         mask, drops = beside, True  # instant-ngp's masks say what moves
     key = next((k for k in ("depth_file_path", "depth_path") if values.get(k) is not None), None)
     depth = None if key is None else find_image(folder, values[key], key)
-    if key is not None and depth is None and _NO_DEPTHS not in " ".join(result.notes):
+    if depth is not None:
+        require_depth(depth, camera)
+    elif key is not None and _NO_DEPTHS not in " ".join(result.notes):
         result.notes.append(f"{_NO_DEPTHS} {named(values['file_path'])}")
     return Frame(
         name=named(values["file_path"]),
@@ -132,6 +162,12 @@ def _note(
         result.notes.append(
             f"{len(missing)} of the {total} images of {path.name} {are} missing and left out, the"
             f" first {missing[0]}"
+        )
+    if result.without_mask:
+        masks = "masks are" if len(result.without_mask) > 1 else "mask is"
+        result.notes.append(
+            f"{len(result.without_mask)} {masks} missing, and all pixels count there; the first"
+            f" is that of {result.without_mask[0]}"
         )
     turned = sum(header.is_turned for header in headers)
     if turned:

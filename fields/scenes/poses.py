@@ -15,12 +15,14 @@ from fields.lens import Fisheye, Lens, Perspective
 from fields.pictures.naming import plain
 from fields.scenes.scene import Broken
 
-_FOCAL = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y")
+FOCAL = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y")
 _PERSPECTIVE = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
 _FISHEYE = ("OPENCV_FISHEYE", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")
 _ELSE = ("latlong", "equirectangular", "orthographic", "ftheta_p0")  # lenses of instant-ngp
 _FARTHEST = 1e9  # units of the source
 _SKEW = 0.01  # of a rotation, relative: files are rounded
+_LEAST_SHOWN = 0.25  # of a picture; a round picture in a wide frame fills 0.44 of it
+_ASIDE = 10.0  # sides of the picture that the principal point may lie away from its middle
 
 
 def camera_of(
@@ -36,21 +38,26 @@ def camera_of(
 
     Raises Broken, a clause that goes after the frame's name.
     """
-    if any(key in frame for key in _FOCAL):
-        file = {key: value for key, value in file.items() if key not in _FOCAL}
+    if any(key in frame for key in FOCAL):
+        file = {key: value for key, value in file.items() if key not in FOCAL}
     values = {**file, **frame}
     _require_size(values, size, turned)
     fl_x, fl_y = _focal(values, size)
-    return Camera(
-        cam_to_world=matrix_of(frame),
-        width=size[0],
-        height=size[1],
-        fl_x=fl_x,
-        fl_y=fl_y,
-        cx=number(values, "cx", size[0] / 2),
-        cy=number(values, "cy", size[1] / 2),
-        lens=_lens(values),
-    )
+    cx, cy = _principal(values, size)
+    return checked_lens(Camera(matrix_of(frame), *size, fl_x, fl_y, cx, cy, _lens(values)))
+
+
+def checked_lens(camera: Camera) -> Camera:
+    """A camera that sees something in most of its picture; Broken if it is none."""
+    at = (np.arange(32) + 0.5) / 32
+    x = (at * camera.width - camera.cx) / camera.fl_x
+    y = (at[:, None] * camera.height - camera.cy) / camera.fl_y
+    if (np.hypot(x, y) <= camera.lens.farthest).mean() < _LEAST_SHOWN:
+        raise Broken(
+            "has a lens whose distortion folds the picture: rays reach less than a quarter of it;"
+            " check k1 to k4"
+        )
+    return camera
 
 
 def matrix_of(frame: Mapping[str, Any]) -> np.ndarray:
@@ -124,6 +131,19 @@ def _focal(values: Mapping[str, Any], size: tuple[int, int]) -> tuple[float, flo
     if fl_x is None or fl_y is None:
         raise Broken("has no focal length; fl_x or camera_angle_x says it")
     return fl_x, fl_y
+
+
+def _principal(values: Mapping[str, Any], size: tuple[int, int]) -> tuple[float, float]:
+    """The principal point in pixels; that of a cropped picture may lie beside it."""
+    cx, cy = (number(values, key, side / 2) for key, side in zip(("cx", "cy"), size, strict=True))
+    if min(size) > 8 and 0 < cx <= 1 and 0 < cy <= 1:
+        raise Broken(
+            f"has cx {cx:g} and cy {cy:g}; they are in pixels, not in parts of the picture"
+        )
+    for key, value, side in zip(("cx", "cy"), (cx, cy), size, strict=True):
+        if abs(value - side / 2) > _ASIDE * side:
+            raise Broken(f"has {key} {value:g}, far outside of a picture of {side} pixels")
+    return cx, cy
 
 
 def _require_size(values: Mapping[str, Any], size: tuple[int, int], turned: bool) -> None:

@@ -12,6 +12,7 @@ from fields.scenes.colmap import made_smaller, model_folder, read_colmap
 from fields.scenes.files import SUFFIXES
 from fields.scenes.scene import Frame, Scene
 from fields.scenes.transforms import read_transforms
+from fields.scenes.views import one_place
 
 TRANSFORMS = "transforms.json"
 BLENDER = ("transforms_train.json", "transforms_val.json", "transforms_test.json")
@@ -30,7 +31,14 @@ def read_scene(path, *, downscale: int = 1, mask_of: str = "keep") -> Scene:
 
     Raises FieldsError, one line that names the file and the frame, for whatever is wrong.
     """
-    path = Path(os.fsdecode(path))
+    scene = _read(Path(os.fsdecode(path)), downscale, mask_of)
+    if not one_place([frame.camera for frame in scene.splits["train"]]):
+        return scene
+    note = "all cameras stand in one place, from where how far away things are cannot be told"
+    return replace(scene, notes=(*scene.notes, note))
+
+
+def _read(path: Path, downscale: int, mask_of: str) -> Scene:
     if mask_of not in ("keep", "drop"):
         raise FieldsError(f"--mask-of must be keep or drop, got {mask_of!r}")
     drops = mask_of == "drop"
@@ -57,6 +65,8 @@ def require_scene(path) -> Format:
         )
     if format_ is None:
         what = "is no scene" if path.exists() else "does not exist"
+        if (path / BLENDER[-1]).is_file() or (path / BLENDER[1]).is_file():
+            what = f"has no {BLENDER[0]}, the views that are trained on"
         raise FieldsError(
             f"{shown(path)} {what}; a scene is a folder with transforms_train.json, {TRANSFORMS} or"
             " COLMAP's sparse/0"

@@ -30,6 +30,13 @@ def focus(cameras: Sequence[Camera]) -> np.ndarray | None:
     return point if before.mean() >= _MOST else None
 
 
+def one_place(cameras: Sequence[Camera]) -> bool:
+    """Whether all cameras stand in one place, from where depths cannot be told."""
+    origins = np.stack([camera.position for camera in cameras])
+    spread = float(np.ptp(origins, axis=0).max())
+    return len(cameras) > 1 and spread <= 1e-6 * max(1.0, float(np.abs(origins).max()))
+
+
 def seen_box(cameras: Sequence[Camera], point: np.ndarray) -> np.ndarray:
     """The cube [2, 3] around a point that cameras look at: what nine of ten see of it."""
     distances = [np.linalg.norm(camera.position - point) for camera in cameras]
