@@ -11,7 +11,7 @@ from small import one_line
 from fields import FieldsError, catalogue
 from fields.cameras import Camera, look_at
 from fields.pictures import read_picture
-from fields.runs import scene_pictures
+from fields.runs.depth_normals import normals_of
 from fields.scenes.depths import read_depth
 
 Z = np.array([0.0, 0.0, 1.0])
@@ -144,7 +144,24 @@ def test_normals_of_a_plane_are_its_own():
     distance = -origin[2] / directions[:, 2]  # to the plane z = 0
     depth = (distance * (directions @ camera.forward)).reshape(7, 9)
     depth[0, 0] = 0
-    normals = scene_pictures.normals_of(camera, depth)
+    normals = normals_of(camera, depth)
     assert not normals[0, 0].any()
     normals[0, 0] = Z
     assert np.allclose(normals, Z, atol=1e-5)
+
+
+def test_normals_of_noisy_depths_are_smooth_on_surfaces_and_sharp_at_edges():
+    """Two planes, one behind the other, with an error of a fifth of a pixel's side."""
+    camera = Camera.simple(look_at(np.array([0.0, -3, 0]), np.zeros(3), Z), 40, 30, 40.0)
+    _, directions = camera.rays()
+    tilted = np.array([0.6, -0.8, 0.0])
+    near = -1.0 / (directions @ tilted) * (directions @ camera.forward)
+    depth = near.reshape(30, 40)
+    depth[:, 20:] = 4.0
+    depth *= 1 + np.random.default_rng(0).normal(0, 0.2 / 40, depth.shape)
+    normals = normals_of(camera, depth)
+    assert np.allclose(np.linalg.norm(normals, axis=2), 1, atol=1e-5)
+    off = np.degrees(np.arccos((normals[:, :20] @ tilted).clip(-1, 1)))
+    assert np.median(off) < 8
+    straight = np.degrees(np.arccos((normals[:, 21:] @ -camera.forward).clip(-1, 1)))
+    assert np.median(straight) < 8

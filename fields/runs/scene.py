@@ -20,12 +20,12 @@ from fields.pictures import png
 from fields.pictures.naming import shown
 from fields.render import device_of
 from fields.runs import scene_mesh
+from fields.runs.depth_normals import normals_of
 from fields.runs.run import Run
 from fields.runs.scene_pictures import (
     SEEN,
     Span,
     as_bytes,
-    normals_of,
     picture_of,
     side_by_side,
     span_of,

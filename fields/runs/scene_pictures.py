@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from fields.cameras import Camera
-
 SEEN = 0.5  # opacity from which on there is a surface
 LARGEST_ERROR = 0.25  # of a pixel, in [0, 1]: the brightest colour of an error picture
 _GAP = 4  # pixels between pictures that stand side by side
@@ -54,35 +52,6 @@ def picture_of(values: np.ndarray, shading: str, span: Span | None = None) -> np
     elif shading == "opacity":
         values = np.repeat(values[..., None], 3, axis=2)
     return as_bytes(values)
-
-
-def normals_of(camera: Camera, depth: np.ndarray) -> np.ndarray:
-    """The normals [H, W, 3] of the surface that depths [H, W] along a camera's axis describe, in
-    axes of the source, towards the camera; 0 where there is no depth.
-
-    Of the differences to both neighbours along an axis the shorter one counts, so that edges stay.
-    """
-    _, directions = camera.rays()
-    along = directions @ camera.forward
-    points = (directions / along[:, None]).reshape(*depth.shape, 3) * depth[..., None]
-    right, down = (_difference(points, depth > 0, axis) for axis in (1, 0))
-    normals = np.cross(down, right)
-    length = np.linalg.norm(normals, axis=2, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        normals = np.where(length > 0, normals / length, 0)
-    away = (normals.reshape(-1, 3) * directions).sum(1).reshape(depth.shape) > 0
-    return np.where(away[..., None], -normals, normals).astype(np.float32)
-
-
-def _difference(points: np.ndarray, seen: np.ndarray, axis: int) -> np.ndarray:
-    """From each point to the next along an axis, or from the one before; 0 without neighbours."""
-    points, seen = np.moveaxis(points, axis, 0), np.moveaxis(seen, axis, 0)
-    step = np.where((seen[1:] & seen[:-1])[..., None], np.diff(points, axis=0), np.inf)
-    none = np.full_like(step[:1], np.inf)
-    ahead, behind = np.concatenate([step, none]), np.concatenate([none, step])
-    nearer = (ahead**2).sum(-1, keepdims=True) <= (behind**2).sum(-1, keepdims=True)
-    result = np.where(nearer, ahead, behind)
-    return np.moveaxis(np.where(np.isfinite(result), result, 0), 0, axis)
 
 
 def error_picture(
