@@ -31,8 +31,8 @@ def normals_of(camera: Camera, depth: np.ndarray) -> np.ndarray:
         dx, dy = x[other] - x[at], y[other] - y[at]
         dq = inverse[other] - inverse[at]
         terms = (1.0, dx, dy, dq, dx * dx, dx * dy, dy * dy, dx * dq, dy * dq)
-        for total, term in zip(sums, terms, strict=True):
-            total[at] += weight * term
+        for i, term in enumerate(terms):
+            sums[(i, *at)] += weight * term
     n, mx, my, mq, xx, xy, yy, xq, yq = sums
     n = np.maximum(n, 1e-30)
     mx, my, mq = mx / n, my / n, mq / n
