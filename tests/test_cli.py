@@ -3,41 +3,18 @@
 import json
 import os
 import re
-import resource
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from small import TINY, one_line, picture
+from commands import ROOT, SMALL, command, fails
+from small import TINY, picture
 
 from fields import device
 from fields.catalogue import MODELS
 from fields.cli import VERBS, main
 from fields.pictures import read_picture, write_picture
-
-ROOT = Path(__file__).parent.parent
-SMALL = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
-
-
-def command(*arguments, cwd, env=None, **options):
-    """Run the command; its stdout, stderr and status."""
-    settings = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
-    line = [sys.executable, "-m", "fields", *map(str, arguments)]
-    return subprocess.run(
-        line, cwd=cwd, env=settings, capture_output=True, text=True, timeout=100, **options
-    )
-
-
-def fails(*arguments, cwd, run=command, **options):
-    """The line of a command that must fail with status 2, print nothing else and write nothing."""
-    before = sorted(cwd.rglob("*"))
-    done = run(*arguments, cwd=cwd, **options)
-    assert done.returncode == 2, done
-    assert done.stdout == "" and sorted(cwd.rglob("*")) == before
-    return one_line(done.stderr)
 
 
 @pytest.fixture
@@ -334,85 +311,6 @@ def test_a_place_that_cannot_be_written_gets_one_line(folder, here):
     places = ["/proc/run", "/dev/null/run", "waves.png/run", "waves.png", "new/../taken"]
     for place in places:
         fails("fit", "waves.png", "--steps=1", "--out", place, cwd=folder, run=here)
-
-
-@pytest.mark.parametrize("limit", [200, 60_000])
-def test_a_full_disk_gets_one_line_and_leaves_no_half_run(folder, limit):
-    def full():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    line = ["fit", "waves.png", "--steps=5", "--out=run", "--num-levels=16", "--width=64"]
-    done = command(*line, cwd=folder, preexec_fn=full)
-    assert done.returncode == 2 and done.stdout == ""
-    assert "cannot be written" in done.stderr.splitlines()[-1]
-    assert not (folder / "run").exists() and len(done.stderr.splitlines()) == 3
-
-
-def test_a_full_disk_leaves_the_run_that_was_to_be_replaced(run):
-    path, _ = run
-    before = {p.name: p.read_bytes() for p in path.iterdir()}
-    line = ["fit", "waves.png", "--steps=5", f"--out={path}", "--overwrite", "--width=64"]
-
-    def full():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
-
-    done = command(*line, cwd=path.parent.parent, preexec_fn=full)
-    assert done.returncode == 2 and "nothing was written" in done.stderr.splitlines()[-1]
-    assert {p.name: p.read_bytes() for p in path.iterdir()} == before
-
-
-@pytest.mark.parametrize("flags", [[], ["--json"]])
-def test_output_into_a_closed_pipe_gets_one_line_and_keeps_the_run(folder, flags):
-    line = [sys.executable, "-m", "fields", "fit", "waves.png", "--steps=5", *SMALL, *flags]
-    reader, writer = os.pipe()
-    os.close(reader)
-    done = subprocess.run(
-        line, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=writer,
-        stderr=subprocess.PIPE, text=True, timeout=100, check=False,
-    )  # fmt: skip
-    os.close(writer)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "closed" in done.stderr.splitlines()[-1]
-    assert (folder / "runs" / "waves-hashgrid" / "metrics.json").is_file()
-
-
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_full_disk_behind_standard_output_is_named(tmp_path, unbuffered):
-    line = [sys.executable, "-m", "fields", "models"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            line, cwd=tmp_path, env=env, stdout=full,
-            stderr=subprocess.PIPE, text=True, timeout=100, check=False,
-        )  # fmt: skip
-    assert done.returncode == 2
-    said = "fields: standard output cannot be written: No space left on device"
-    assert one_line(done.stderr) == said
-
-
-def test_errors_into_a_closed_pipe_do_not_stop_a_fit(folder):
-    line = [sys.executable, "-m", "fields", "fit", "waves.png", "--steps=5", "--json", *SMALL]
-    reader, writer = os.pipe()
-    os.close(reader)
-    done = subprocess.run(
-        line, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=writer,
-        stdout=subprocess.PIPE, text=True, timeout=100, check=False,
-    )  # fmt: skip
-    os.close(writer)
-    assert done.returncode == 0 and json.loads(done.stdout)["steps"] == 5
-
-
-def test_a_locale_without_utf_8_and_a_home_that_cannot_be_written_do_not_matter(tmp_path):
-    write_picture(tmp_path / "größe.png", picture())
-    env = {
-        "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii",
-        "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere", "TERM": "dumb",
-    }  # fmt: skip
-    done = command("fit", "größe.png", "--steps=5", *SMALL, cwd=tmp_path, env=env)
-    assert done.returncode == 0, done.stderr
-    run = next((tmp_path / "runs").iterdir())
-    done = command("info", run, cwd=tmp_path, env=env)
-    assert done.returncode == 0 and done.stdout.isascii(), done.stderr
 
 
 def test_models_lists_every_model_with_its_options(tmp_path, without_torch):

@@ -3,12 +3,12 @@
 import copy
 import json
 
-import meshes
 import numpy as np
 import pytest
 import torch
 from fits import same
 from small import one_line
+from things import points, sheet, torus, volume
 
 import fields
 from fields import FieldsError, catalogue, checkpoint
@@ -16,7 +16,6 @@ from fields.cli import main
 from fields.configs import ShapeOptions, SirenConfig
 from fields.fresh.search import search
 from fields.runs import ShapeRun, VolumeRun
-from fields.shapes import Shape, Volume
 from fields.signals.points import PointSignal
 from fields.signals.shape import ShapeSignal
 from fields.twice import values_and_gradient
@@ -39,33 +38,6 @@ def fit(source, **options):
     run = fields.fit(source, **options)
     assert isinstance(run, ShapeRun)
     return run
-
-
-def torus(scale=1.0, offset=(0.0, 0.0, 0.0)):
-    vertices, faces = meshes.torus()
-    vertices = vertices.double().numpy() * scale + np.asarray(offset)
-    return Shape("torus", vertices, faces.numpy(), sign="pseudonormal")
-
-
-def sheet():
-    vertices, faces = meshes.bumpy_sheet()
-    return Shape("sheet", vertices.double().numpy(), faces.numpy())
-
-
-def points():
-    """Of a torus, with normals."""
-    rng = np.random.default_rng(0)
-    u, v = rng.uniform(0, 2 * np.pi, (2, 2000))
-    normals = np.stack([np.cos(u) * np.cos(v), np.sin(u) * np.cos(v), np.sin(v)], 1)
-    centres = 0.3 * np.stack([np.cos(u), np.sin(u), 0 * u], 1)
-    faces = np.zeros((0, 3), np.int64)
-    return Shape("cloud", centres + 0.1 * normals, faces, "points", normals)
-
-
-def volume():
-    x, y, z = np.meshgrid(*[np.linspace(-1, 1, n) for n in (20, 24, 16)], indexing="ij")
-    values = (100 * np.exp(-3 * (x**2 + y**2 + z**2)) - 20).astype(np.float32)
-    return Volume("blob", values, (float(values.min()), float(values.max())))
 
 
 @pytest.fixture(scope="module")
@@ -265,64 +237,6 @@ def test_options_of_shapes_are_refused_for_pictures(tmp_path):
             fields.fit(torus(), out=tmp_path / "run", steps=1, **wrong)
     with pytest.raises(FieldsError, match="--downscale is for pictures"):
         fields.fit(torus(), out=tmp_path / "run", steps=1, downscale=2)
-
-
-def asked(**options):
-    """What `fields.fit` refuses before it reads anything."""
-    return fields.fit("nothing.obj", steps=1, **options)
-
-
-@pytest.mark.parametrize("loss", ["l2", "l1", "relative"])
-def test_a_logit_is_not_learned_as_a_number(loss):
-    with pytest.raises(FieldsError, match=rf"--loss {loss} does not go with --stores occupancy"):
-        asked(stores="occupancy", loss=loss)
-
-
-@pytest.mark.parametrize("stores", ["auto", "sdf", "udf"])
-def test_a_distance_is_not_learned_as_a_logit(stores):
-    with pytest.raises(FieldsError, match="--loss binary is for --stores occupancy; that of all"):
-        asked(stores=stores, loss="binary")
-
-
-def test_any_source_but_an_occupancy_refuses_the_loss_of_logits(tmp_path):
-    for source in (np.zeros((8, 8, 3), np.uint8), volume(), torus(), points()):
-        with pytest.raises(FieldsError, match="--loss binary is for --stores occupancy"):
-            fields.fit(source, out=tmp_path / "no", steps=1, loss="binary")
-    assert not (tmp_path / "no").exists()
-
-
-def test_losses_that_fit_what_is_stored_are_taken(tmp_path):
-    own = {"out": tmp_path / "run", "overwrite": True, "steps": 2, **SMALL}
-    for options in ({"stores": "occupancy", "loss": "binary"}, {"loss": "l1"}, {"loss": "l2"}):
-        assert fields.fit(torus(), **options, **own).steps == 2
-    run = fields.fit(torus(), stores="occupancy", loss=lambda v, t: (v - t).abs().mean(), **own)
-    assert run.steps == 2  # whoever brings a loss of their own knows why
-    again = fields.fit(torus(), out=run.path, steps=2, stores="occupancy", overwrite=True, **SMALL)
-    on = fields.fit(torus(), out=again.path, steps=3, loss="binary", resume=True)
-    assert on.steps == 3
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"stores": "udf", "sign": "winding"}, ("--sign", "--stores", "udf")),
-        ({"stores": "udf", "sign": "pseudonormal"}, ("--sign", "--stores", "udf")),
-        ({"stores": "occupancy", "truncation": 0.1}, ("--truncation", "--stores", "occupancy")),
-        ({"stores": "occupancy", "eikonal": 0.1}, ("--eikonal", "--stores", "occupancy")),
-        ({"surface": 0.0, "jitter": 0.01}, ("jitter", "surface 0")),
-        ({"near": 0.0, "spread": 0.01}, ("spread", "near 0")),
-        ({"overwrite": True}, ("--overwrite", "--out")),
-    ],
-)
-def test_an_option_that_does_nothing_beside_another_is_refused(options, words):
-    with pytest.raises(FieldsError) as error:
-        asked(**options)
-    assert all(word in str(error.value) for word in words)
-
-
-def test_options_at_their_defaults_go_with_all_others():
-    with pytest.raises(FieldsError, match=r"nothing\.obj does not exist"):
-        asked(stores="udf", sign="auto", truncation=0.0, surface=0.0, near=0.0)
 
 
 def test_a_view_or_a_level_that_is_no_number_is_refused(fitted):
