@@ -80,13 +80,18 @@ class Rig:
             front = self._level(np.asarray(cameras.FRONTS["xyz"[np.abs(self.up).argmax()]]))
             first = cameras.turned(front, self.up, cameras.AZIMUTH)
         first = first / np.linalg.norm(first)
+        turns = 360.0 * np.arange(count) / count
+        if math.hypot(radius, height) < 1e-9 + 1e-6 * float(np.abs(self.positions).max()):
+            # Cameras that stand in one place look around.
+            around = (cameras.turned(first, self.up, angle) for angle in turns)
+            return [self._at(self.centre, self.centre + along, size) for along in around]
         return [
             self._at(
                 self.centre + radius * cameras.turned(first, self.up, angle) + height * self.up,
                 self.centre,
                 size,
             )
-            for angle in 360.0 * np.arange(count) / count
+            for angle in turns
         ]
 
     def spiral(self, count: int, size: Size) -> list[Camera]:
@@ -98,7 +103,7 @@ class Rig:
         """
         base = self.view(size)
         turn, eye = base.cam_to_world[:3, :3], base.position
-        distance = float((self.centre - eye) @ base.forward)
+        distance = max(float((self.centre - eye) @ base.forward), 1e-6)
         if self.faces_one_way:
             reach = np.percentile(np.abs((self.positions - eye) @ turn), _REACH, axis=0)
             distance = max(distance, 2 * float(reach.max()), 1e-6)
@@ -160,6 +165,9 @@ def read(path: Path, size: Size | None, usual: Size) -> CameraPath:
     of_path = bool(keyed.get("camera_path"))
     try:
         stated = _stated_size(keyed, ("render_width", "render_height") if of_path else ("w", "h"))
+        if not of_path:  # the first frame that says one gives the size of all pictures
+            own = (_stated_size({**keyed, **view}, ("w", "h")) for view in views)
+            stated = next(filter(None, own), None)
         fps = _stated_fps(keyed, len(views)) if of_path else FPS
     except Broken as reason:
         raise FieldsError(f"{name} {reason}") from None
@@ -169,7 +177,8 @@ def read(path: Path, size: Size | None, usual: Size) -> CameraPath:
             if of_path:
                 shots.append(_of_path(keyed, view, size or stated or usual))
             else:
-                shots.append(_of_frame(keyed, view, stated, size or stated or usual))
+                own = _stated_size({**keyed, **view}, ("w", "h"))
+                shots.append(_of_frame(keyed, view, own, size or stated or usual))
         except Broken as reason:
             raise FieldsError(f"{name}: view {i} {reason}") from None
     return CameraPath(shots, fps)

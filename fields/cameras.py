@@ -60,6 +60,22 @@ class Camera:
         """The direction [3] in which it looks, of unit length."""
         return -self.cam_to_world[:3, 2]
 
+    @property
+    def intrinsics(self) -> tuple:
+        """All that says where its rays go, but for its pose and its size."""
+        return (self.fl_x, self.fl_y, self.cx, self.cy, self.lens)
+
+    @property
+    def shown(self) -> np.ndarray | None:
+        """[height, width] bool: pixels at which its lens shows anything; None where that is all."""
+        farthest = self.lens.farthest
+        if farthest == math.inf:
+            return None
+        x = (np.arange(self.width) + 0.5 - self.cx) / self.fl_x
+        y = (np.arange(self.height) + 0.5 - self.cy) / self.fl_y
+        inside = np.hypot(x, y[:, None]) <= farthest
+        return None if inside.all() else inside
+
     def rays(self) -> tuple[np.ndarray, np.ndarray]:
         """Origin [3] and directions [height * width, 3] of unit length, row by row, float64."""
         x, y = np.meshgrid(np.arange(self.width) + 0.5, np.arange(self.height) + 0.5)

@@ -26,6 +26,7 @@ from fields.request import Request
 from fields.runs import Run
 from fields.session import Session
 from fields.shapes import Shape
+from fields.signals.scene import SceneSignal
 from fields.signals.signal import Signal
 from fields.sources import Source, Thing
 from fields.steps import Loss
@@ -41,7 +42,7 @@ def fit(
     target: float | None = None,
     size_kb: float | None = None,
     bits: int | None = None,
-    downscale: int = 1,
+    downscale: int | None = None,
     seed: int | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -71,7 +72,7 @@ def fit(
         bits: of a stored weight, 8 or 32 (by default): a file of 8 is a quarter as large, and its
             field, which is the one that is scored, is rounded.
         downscale: fit a picture, or those of a scene, made smaller by this whole number, by area
-            average.
+            average; 1 by default, or that of the run that goes on.
         seed: of weights and batches, 0 by default.
         device: auto, cpu or cuda.
         threads: by default what this process may use.
@@ -138,8 +139,10 @@ def carry_out(
         thing, name = sources.read(source, request)
         started = time.perf_counter()
         stack.enter_context(torch.random.fork_rng(devices=[]))
-        make = _resumed if request.resume else _new
-        begin = make(request, thing, choice.device)
+        if request.resume:
+            begin = _resumed(request, source, thing, choice.device)
+        else:
+            begin = _new(request, thing, choice.device)
         signal = begin.signal
         stack.callback(begin.place.close)
         if begin.config is not None:
@@ -154,7 +157,7 @@ def carry_out(
             begin.held.restore(step)
         facts = {
             "source": name,
-            "downscale": request.downscale,
+            "downscale": signal.describe().get("downscale", 1),
             "device": choice.device.type,
             "kernels": _kernels(choice.device),
             "threads": threads,
@@ -241,7 +244,7 @@ def _new(request: Request, thing: Thing, where: torch.device) -> _Beginning:
         raise
 
 
-def _resumed(request: Request, thing: Thing, where: torch.device) -> _Beginning:
+def _resumed(request: Request, source: Source, thing: Thing, where: torch.device) -> _Beginning:
     place = folder.existing(request.place or folder.latest(folder.RUNS, _stem(request, thing)))
     try:
         state = resuming.State.read(place)
@@ -252,7 +255,10 @@ def _resumed(request: Request, thing: Thing, where: torch.device) -> _Beginning:
             raise FieldsError(
                 f"{shown(place.path)} stores colours, and {thing.name} has none now{why}"
             )
-        signal = sources.signal_of(thing, state.with_options_of(request), where)
+        with_options = state.with_options_of(request)
+        if request.kind == "scene":  # which is read by the options of the run
+            thing, _ = sources.read(source, with_options)
+        signal = sources.signal_of(thing, with_options, where)
         held = resuming.read(state, request, signal)
     except BaseException:
         place.close()
@@ -315,4 +321,6 @@ def _announcement(
         at = begin.held.standing
         since = f"from step {at.step:,} ({at.seconds:.1f} s) "
     yield from begin.held.notes if begin.held else signal.notes
+    if isinstance(signal, SceneSignal) and begin.plan.stop.target and not signal.has_validation:
+        yield "there is no validation split: the target is compared with views that are trained on"
     yield f"{since}until {stop} ({where}) -> {shown(begin.place.path)}"

@@ -10,6 +10,7 @@ import numpy as np
 
 _STEPS = 100  # of Newton's method; a lens that is no wreck needs 3 to 6
 _CLOSE = 1e-13
+_LOST = 1e-6  # what is left to a place that is shown nowhere
 
 Four = tuple[float, float, float, float]
 NONE: Four = (0.0, 0.0, 0.0, 0.0)
@@ -73,12 +74,19 @@ class Perspective:
         )
 
     def _undistorted(self, places: np.ndarray) -> np.ndarray:
-        found = _within(places, self._reach)
+        reach = self._reach
+        found = _within(places, reach)
         for _ in range(_STEPS):
             change = self._newton(found, self._distorted(found) - places)
-            found = _within(found - change, self._reach)
+            found = _within(found - change, reach)
             if np.abs(change).max(initial=0.0) < _CLOSE:
                 break
+        if reach == float("inf"):
+            return found
+        # Near the turn and beyond it steps go astray where the lens is tangential as well.
+        lost = np.abs(self._distorted(found) - places).max(1) > _LOST
+        distance = np.maximum(np.linalg.norm(places[lost], axis=1, keepdims=True), 1e-300)
+        found[lost] = places[lost] / distance * reach
         return found
 
     def _newton(self, straight: np.ndarray, error: np.ndarray) -> np.ndarray:

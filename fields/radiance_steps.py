@@ -21,6 +21,7 @@ from fields.signals.views import Rays
 
 LOOK_EVERY = 16  # steps between two looks at what is empty
 LOOKS = 1 << 14  # cells of a later look
+MOMENTS = 2  # at which a cell of a scene that moves is looked at
 # At first the field is thin fog: nothing is known to be empty, and nothing is sharp. So all cells
 # are marched, in steps so many times as long that samples go to as many more rays, and all are
 # looked at. What is thin and taken for empty sooner is hardly found again: a cable of mic was left
@@ -71,8 +72,12 @@ class _RayStep:
         if self.error_map is not None:
             self.error_map.follow()
         every = step <= FOG_UNTIL
-        seed = self.plan.seed
-        self.occupancy.update(self._density, seed=seed, step=step, samples=None if every else LOOKS)
+        self.occupancy.update(
+            self._density(step),
+            seed=self.plan.seed,
+            step=step,
+            samples=None if every else LOOKS,
+        )
 
     def _walk(self, step: int) -> tuple[Tensor, ops.MarchSpec]:
         """The cells that rays are marched through, and how."""
@@ -83,12 +88,20 @@ class _RayStep:
     def _least_weight(self, step: int) -> float:
         return FOG_WEIGHT if step <= FOG_UNTIL else MIN_WEIGHT
 
-    def _density(self, coords: Tensor) -> Tensor:
-        times = None
-        if self.signal.dim == 4:  # a cell is empty if it is so at all times
-            generator = torch.Generator().manual_seed(self.plan.seed)
-            times = torch.rand(len(coords), generator=generator).to(coords)
-        return self.field.density(coords, times)[0]
+    def _density(self, step: int) -> Callable[[Tensor], Tensor]:
+        """Coordinates [N, 3] -> densities [N]; of what moves the largest of some times, others at
+        each look: a cell is empty if it is so at all times."""
+        field = self.field
+        if self.signal.dim == 3:
+            return lambda coords: field.density(coords, None)[0]
+        generator = torch.Generator().manual_seed((self.plan.seed * 1_000_003 + step) % 2**63)
+
+        def largest(coords: Tensor) -> Tensor:
+            within = torch.rand(MOMENTS, len(coords), generator=generator)
+            times = ((within + torch.arange(MOMENTS)[:, None]) / MOMENTS).to(coords)
+            return torch.stack([field.density(coords, t)[0] for t in times]).amax(0)
+
+        return largest
 
     def _learn(self, used: int, given: int) -> None:
         """Take a few more rays than the last step used, or twice as many where it used all."""

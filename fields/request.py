@@ -48,7 +48,7 @@ class Request:
     seconds: float | None = None
     target: float | None = None
     size_kb: float | None = None
-    downscale: int = 1
+    downscale: int | None = None
     seed: int | None = None
     device: str = "auto"
     threads: int | None = None

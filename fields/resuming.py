@@ -86,13 +86,14 @@ class State:
         return bool(self.content.get("signal", {}).get("coloured"))
 
     def with_options_of(self, request: Request) -> Request:
-        """The request, with the run's options of the source; FieldsError where others are asked
-        for."""
+        """The request, with the run's options of the source and how much smaller it was read;
+        FieldsError where other options are asked for."""
         held = self.content.get("signal", {}).get("options") or {}
         for name, given in request.signal_options.items():
             if given != held.get(name):
                 raise _differs(self.run, name, given, held.get(name))
-        return replace(request, signal_options=held)
+        downscale = request.downscale or self.content.get("signal", {}).get("downscale")
+        return replace(request, signal_options=held, downscale=downscale)
 
 
 def read(state: State, request: Request, signal: Signal) -> Checkpoint:

@@ -44,7 +44,7 @@ def read(source: Source, request: Request) -> tuple[Thing, str]:
         return _from_array(pixels), "array"
     if request.kind == "scene":
         options = SceneOptions(**request.signal_options)
-        scene = read_scene(source, downscale=request.downscale, mask_of=options.mask_of)
+        scene = read_scene(source, downscale=request.downscale or 1, mask_of=options.mask_of)
         if "time_cells" in request.options and not scene.moves:
             raise FieldsError(
                 f"--time-cells is of scenes that move; no view of {scene.name} has a time"
@@ -72,10 +72,11 @@ def signal_of(thing: Thing, request: Request, device: torch.device) -> Signal:
     if not isinstance(thing, Shape) and request.signal_options:
         name = flag(next(iter(request.signal_options)))
         raise FieldsError(f"{name} is for shapes; {thing.name} is a {type(thing).__name__.lower()}")
-    if not isinstance(thing, Picture) and request.downscale != 1:
+    if not isinstance(thing, Picture) and (request.downscale or 1) != 1:
         raise FieldsError(f"--downscale is for pictures and scenes; {thing.name} is none")
     if isinstance(thing, Picture):
-        return PictureSignal(downscale(thing, request.downscale), device, request.downscale)
+        factor = request.downscale or 1
+        return PictureSignal(downscale(thing, factor), device, factor)
     if isinstance(thing, Volume):
         return VolumeSignal(thing, device)
     options = ShapeOptions(**request.signal_options)

@@ -27,8 +27,6 @@ class Preset:
         source: where the protocol stands.
         background: what stands behind the images in the score; None for images without alpha.
         moves: frames have times.
-        half_box: half the side of the cube around the origin that holds the scene; None where
-            cameras, points or the file tell.
         every: one of so many views is held out, the first by name included; None where the data
             set has a test split.
         downscale: from the images as they are distributed to those that are scored.
@@ -43,7 +41,6 @@ class Preset:
     source: str
     background: Literal["white"] | None = None
     moves: bool = False
-    half_box: float | None = None
     every: int | None = None
     downscale: int = 1
     downscales: Mapping[str, int] = field(default_factory=dict)
@@ -94,7 +91,6 @@ _BLENDER = Preset(
     form="blender",
     source="Mildenhall et al. 2020, section 6.1",
     background="white",
-    half_box=1.5,
     size=(800, 800),
     views=200,
 )
@@ -107,7 +103,6 @@ _ALL = (
         source="Pumarola et al. 2021, section 5",
         background="white",
         moves=True,
-        half_box=1.5,
         downscale=2,
         size=(400, 400),
         views=20,

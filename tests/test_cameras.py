@@ -110,3 +110,23 @@ def test_a_point_that_a_lens_does_not_show_has_no_pixel():
     # A pixel further out than anything is shown gets the outermost ray.
     ray = folded.local_rays_of(np.array([[64.0, 32.0]]))[0]
     assert ray[0] / -ray[2] == pytest.approx(turn) and abs(ray[1]) < 1e-12
+
+
+def test_places_beyond_a_lens_that_is_tangential_too_get_its_outermost_rays():
+    lens = Perspective((-0.3, 0, 0, 0), (0.002, -0.001))
+    x, y = np.meshgrid(*[np.linspace(-1.5, 1.5, 121)] * 2)
+    places = np.stack([x.ravel(), y.ravel()], 1)
+    rays = lens.rays_of(places)
+    outside = np.linalg.norm(places, axis=1) > 1.05 * lens.farthest
+    across, wanted = rays[outside, :2], places[outside]
+    along = (across * wanted).sum(1)
+    assert (along > 0.999 * np.linalg.norm(across, axis=1) * np.linalg.norm(wanted, axis=1)).all()
+    inside = np.linalg.norm(places, axis=1) < 0.95 * lens.farthest
+    assert np.allclose(lens.places_of(rays[inside]), places[inside], atol=1e-9)
+
+
+def test_a_camera_knows_what_its_lens_shows():
+    wide = Camera(np.eye(4), 64, 48, 30.0, 30.0, 32.0, 24.0, Perspective((-0.3, 0, 0, 0)))
+    assert wide.shown is not None and 0.25 < wide.shown.mean() < 0.9
+    assert wide.shown[24, 32] and not wide.shown[0, 0]
+    assert camera(Perspective((-0.28, 0.09, 0, 0))).shown is None

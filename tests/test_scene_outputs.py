@@ -64,7 +64,7 @@ def test_scores_of_a_split_and_of_each_view(run, command):
     assert figures["psnr"] == pytest.approx(np.mean(psnr), abs=1e-3)
     assert figures["psnr"] == run.metrics["psnr"]
     status, out, _ = command("eval", run.path, "--split", "val")
-    assert status == 0 and "dB, SSIM" in out and "1 val views" in out
+    assert status == 0 and "dB, SSIM" in out and "1 val view" in out
 
 
 def test_depths_are_compared_where_the_scene_has_them(run, command, tmp_path):

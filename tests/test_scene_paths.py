@@ -69,6 +69,27 @@ def test_a_path_of_nerfstudio_and_frames(run, moving, command, tmp_path):
     assert not shot.camera.lens.is_straight
 
 
+def test_frames_with_intrinsics_of_their_own(run, tmp_path):
+    pose = run.view((8, 8)).cam_to_world.tolist()
+    frames = [
+        {"transform_matrix": pose, "fl_x": 30.0 * k, "w": 20 * k, "h": 10 * k} for k in (1, 2)
+    ]
+    (tmp_path / "own.json").write_text(json.dumps({"frames": frames}))
+    first, second = (s.camera for s in camera_paths.read(tmp_path / "own.json", None, (8, 8)).shots)
+    assert (first.width, first.height, first.fl_x) == (20, 10, 30)
+    assert (second.width, second.height, second.fl_x) == (20, 10, 30)
+
+
+def test_cameras_in_one_place_look_around():
+    angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    directions = np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1)
+    rig = Rig(np.full((8, 3), 2.0), directions, np.full(3, 2.0), Z, 1.0)
+    views = [*rig.orbit(4, (8, 8)), rig.view((8, 8)), *rig.spiral(3, (8, 8))]
+    assert all(np.isfinite(view.cam_to_world).all() for view in views)
+    forward = np.stack([view.forward for view in views[:4]])
+    assert np.allclose(forward.sum(0), 0, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("content", "line"),
     [

@@ -249,11 +249,12 @@ def test_smaller_images_of_colmap_are_taken_where_they_are(tmp_path):
         small = (folder / "images_4" / path.name).with_suffix(".jpg")
         write_picture(small, files.picture(0, 3, (3, 2)))
     scene = read_scene(folder, downscale=4)
-    assert scene.downscale == 1 and any("images_4" in note for note in scene.notes)
+    assert (scene.downscale, scene.shrink) == (4, 1)
+    assert any("images_4" in note for note in scene.notes)
     camera = scene.frames[0].camera
     assert (camera.width, camera.height, camera.fl_x, camera.cx) == (3, 2, 3.75, 1.5)
     other = read_scene(folder, downscale=2)
-    assert other.downscale == 2 and other.frames[0].camera.fl_x == 7.5
+    assert other.downscale == other.shrink == 2 and other.frames[0].camera.fl_x == 7.5
     (folder / "images").rename(folder / "elsewhere")
     assert read_scene(folder, downscale=4).frames[0].camera.fl_x == 3.75
     assert "--downscale 4" in files.line_for(folder)

@@ -60,7 +60,7 @@ def _of_scene(run: Any, scene: Any, split: str) -> dict[str, Any]:
     views: dict[str, Any] = {}
 
     def each(name: str, figures: dict[str, Any]) -> None:
-        views[name] = figures
+        views[name if name not in views else f"{name} ({told.number + 1})"] = figures
         told.one()
 
     scores = run.scores(scene, split, each)
@@ -71,4 +71,5 @@ def _of_scene(run: Any, scene: Any, split: str) -> dict[str, Any]:
 def _line(scores: dict[str, Any]) -> str:
     s = "s" if scores.get("views") != 1 else ""
     views = f"; {scores['views']} {scores['split']} view{s}" if "views" in scores else ""
+    views += f", {scores['left_out']} more of which no pixel counts" if "left_out" in scores else ""
     return scored(scores) + views

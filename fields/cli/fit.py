@@ -64,15 +64,14 @@ def _request(arguments: Sequence[str]) -> tuple[Request, str, bool]:
     options = {k.partition(":")[2]: values.pop(k) for k in list(values) if k.startswith("option:")}
     of_source = _source_options(kind).names() & options.keys()
     signal_options = {name: options.pop(name) for name in of_source}
-    source, as_json = _made(values.pop("source")), values.pop("json")
+    source, as_json = values.pop("source"), values.pop("json")
     preset = values.pop("preset", None)
     if preset is not None:
         follow(preset, source, values, signal_options)
-    values["downscale"] = 1 if values["downscale"] is None else values["downscale"]
     fresh = wanted(values)
     of_options = {"options": options, "signal_options": signal_options}
     request = Request(kind=kind, fresh=fresh, **of_options, **values)
-    return request, source, as_json
+    return request, _made(source), as_json
 
 
 def _kind(arguments: Sequence[str]) -> str:

@@ -195,8 +195,8 @@ def check(parsed: argparse.Namespace) -> None:
     render_scene.check(parsed)
     if parsed.orbit is not None and not 1 <= parsed.orbit <= 10_000:
         raise FieldsError(f"--orbit must be from 1 to 10,000, got {parsed.orbit}")
-    if parsed.fps is not None and not 0 < parsed.fps <= 240:
-        raise FieldsError(f"--fps must be more than 0 and at most 240, got {parsed.fps:g}")
+    if parsed.fps is not None and not 0.01 <= parsed.fps <= 240:
+        raise FieldsError(f"--fps must be from 0.01 to 240, got {parsed.fps:g}")
     ways = (
         "camera",
         "orbit",

@@ -90,7 +90,7 @@ def _search(request: Request, picture: Any) -> Any:
 
     assert isinstance(request.search, Fresh)
     with device.threads(request.threads):
-        signal = PictureSignal(downscale(picture, request.downscale), torch.device("cpu"))
+        signal = PictureSignal(downscale(picture, request.downscale or 1), torch.device("cpu"))
         config = request.config_for(signal, 0)
         assert config is not None
         return search(signal.pixels, config, request.search)

@@ -32,6 +32,7 @@ from fields.runs.scene_pictures import (
 )
 from fields.scenes import Frame, Scene, load_images, read_scene
 from fields.scenes.depths import read_depth
+from fields.scenes.masks import nothing_counts
 from fields.shapes import Shape
 from fields.shapes.space import ShapeSpace
 from fields.signals.lpips import lpips_here
@@ -250,9 +251,14 @@ class SceneRun(Run):
             there = ", ".join(name for name, some in scene.splits.items() if some)
             raise FieldsError(f"{scene.name} has no split {split!r}; it has {there}")
         images = load_images(scene, split)
-        for i, frame in enumerate(frames):
-            traced = self.trace(frame.camera, frame.time)
-            yield SeenView(frame, traced, over(images.image(i), self.background), images.mask(i))
+
+        def seen() -> Iterator[SeenView]:
+            for i, frame in enumerate(frames):
+                traced = self.trace(frame.camera, frame.time)
+                photo = over(images.image(i), self.background)
+                yield SeenView(frame, traced, photo, images.mask(i))
+
+        return seen()
 
     def scores(
         self,
@@ -261,19 +267,25 @@ class SceneRun(Run):
         each: Callable[[str, dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
         """PSNR and SSIM, means over the views of a split, and LPIPS where it is on this machine;
-        `each` is told those of each view. Of masked views PSNR alone, of the pixels that count.
-        Where frames have depths `depth_error`, see view_score.depth_error."""
+        `each` is told those of each view. Of masked views PSNR alone, of the pixels that count;
+        views of which none does are left out, and counted as `left_out`. Where frames have depths
+        `depth_error`, see view_score.depth_error."""
         perceptual = lpips_here()
-        found: dict[str, list[float]] = {}
+        found: dict[str, list[float]] = {"psnr": []}
+        left_out = 0
         for frame, traced, photo, mask in self.views(scene, split):
             drawn = self.values(frame.camera, traced)
-            figures = {"psnr": round(view_psnr(drawn, photo, mask), 4)}
+            psnr = view_psnr(drawn, photo, mask)
+            if psnr is None:
+                left_out += 1
+                continue
+            figures = {"psnr": round(psnr, 4)}
             ssim = view_ssim(drawn, photo) if mask is None else None
             if ssim is not None:
                 figures["ssim"] = round(ssim, 5)
             if perceptual is not None and mask is None:
                 figures["lpips"] = round(perceptual(drawn, photo), 5)
-            known = read_depth(frame, scene.downscale)
+            known = read_depth(frame, scene.shrink)
             if known is not None:
                 error = depth_error(self.values(frame.camera, traced, "depth"), known)
                 if error is not None:
@@ -282,8 +294,11 @@ class SceneRun(Run):
                 found.setdefault(name, []).append(value)
             if each is not None:
                 each(frame.name, figures)
+        if not found["psnr"]:
+            raise FieldsError(nothing_counts(scene, split))
         means = {name: float(np.mean(some)) for name, some in found.items()}
-        views = {"split": split, "views": len(found["psnr"])}
+        views: dict[str, Any] = {"split": split, "views": len(found["psnr"])}
+        views |= {"left_out": left_out} if left_out else {}
         return views | {n: round(v, 4 if n == "psnr" else 5) for n, v in means.items()}
 
     def surface_scores(self, shape: Shape) -> dict[str, Any]:

@@ -26,14 +26,16 @@ def eyes_of(run: SceneRun) -> Eyes:
     factor = min(1.0, _EYE_SIDE / max(width, height))
     size = max(round(width * factor), 1), max(round(height * factor), 1)
     count = len(rig.positions)
-    some = [rig.camera(i * count // _EYES, size) for i in range(min(count, _EYES))]
+    chosen = min(count, _EYES)
+    some = [rig.camera(i * count // chosen, size) for i in range(chosen)]
     where = device_of(run.field)
     poses = torch.from_numpy(np.stack([pose_of(camera, run.space) for camera in some]))
     return Eyes(poses.to(where), torch.stack([_intrinsics(c) for c in some]).to(where), size)
 
 
 class BakedScene:
-    """
+    """What bricks show, as SceneRun shows a field.
+
     Args:
         run: that was baked.
         bricks: of its field.

@@ -144,6 +144,7 @@ def unseen(
 def _cameras(run: SceneRun) -> Iterator[Camera]:
     """Some that stand where those of the photos stood."""
     chosen = np.linspace(0, len(run.rig.positions) - 1, _VIEWS).round().astype(int)
-    side = min(_SIDE, max(run.size))
+    factor = min(1.0, _SIDE / max(run.size))
+    width, height = (max(round(side * factor), 1) for side in run.size)
     for i in dict.fromkeys(chosen.tolist()):
-        yield run.rig.camera(i, (side, side))
+        yield run.rig.camera(i, (width, height))

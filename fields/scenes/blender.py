@@ -41,7 +41,7 @@ def read_blender(folder: Path, *, mask_drops: bool = False) -> Scene:
         box=_box(frames, notes) if stated is None else stated.box,
         zoom=1.0 if stated is None else stated.zoom,
         up=Z_UP,
-        alpha=any(any(file.has_alpha) for file in files.values()),
+        alpha=any(file.alpha for file in files.values()),
         notes=tuple(notes),
     )
 

@@ -16,8 +16,8 @@ from fields.scenes.colmap_model import (
 )
 from fields.scenes.extent import extent
 from fields.scenes.files import SUFFIXES, inside, named
-from fields.scenes.headers import Header, read_headers
-from fields.scenes.poses import checked_lens
+from fields.scenes.headers import Header, read_headers, uses_alpha
+from fields.scenes.poses import checked, checked_pose
 from fields.scenes.scene import Broken, Frame, Scene
 from fields.scenes.splits import hold_out
 from fields.scenes.views import mean_up
@@ -33,8 +33,9 @@ def model_folder(folder: Path) -> Path | None:
 def read_colmap(folder: Path, *, downscale: int = 1, mask_drops: bool = False) -> Scene:
     """A folder with a sparse model and its images.
 
-    With `downscale` N, images_N is read where it is there, so the scene's `downscale` may be less.
-    masks/NAME.png are masks. Every eighth view is held out. Raises FieldsError, one line.
+    With `downscale` N, images_N is read where it is there, and the scene's `downscale` says so;
+    what else is asked for is left to the caller. masks/NAME.png are masks. Every eighth view is
+    held out. Raises FieldsError, one line.
     """
     model = model_folder(folder)
     assert model is not None
@@ -68,7 +69,7 @@ def read_colmap(folder: Path, *, downscale: int = 1, mask_drops: bool = False) -
         name = named(path.relative_to(folder).as_posix())
         frames.append(Frame(name, path, camera, mask=mask, mask_drops=mask_drops))
     poses = [frame.camera for frame in frames]
-    alpha = any(header.has_alpha for header in headers)
+    alpha = uses_alpha([path for _, path in found], headers)
     box, unbounded = extent(poses, alpha, notes, read_points(model))
     return Scene(
         name=folder.resolve().name,
@@ -79,6 +80,7 @@ def read_colmap(folder: Path, *, downscale: int = 1, mask_drops: bool = False) -
         up=mean_up(poses),
         alpha=alpha,
         unbounded=unbounded,
+        downscale=smaller,
         notes=tuple(notes),
     )
 
@@ -144,18 +146,18 @@ def _camera(
             f" {found.width} x {found.height}"
             + (f", {smaller} times as many along an axis" if smaller > 1 else "")
         )
-    camera = Camera(
-        cam_to_world=image.cam_to_world,
-        width=found.width,
-        height=found.height,
-        fl_x=found.fl_x,
-        fl_y=found.fl_y,
-        cx=found.cx,
-        cy=found.cy,
-        lens=found.lens,
-    )
     try:
-        return checked_lens(camera.resized(header.width, header.height, across, down))
+        camera = Camera(
+            cam_to_world=checked_pose(image.cam_to_world),
+            width=found.width,
+            height=found.height,
+            fl_x=found.fl_x,
+            fl_y=found.fl_y,
+            cx=found.cx,
+            cy=found.cy,
+            lens=found.lens,
+        )
+        return checked(camera.resized(header.width, header.height, across, down))
     except Broken as reason:
         raise FieldsError(f"{shown(model)}: image {path.name} {reason}") from None
 

@@ -10,7 +10,7 @@ from fields.errors import FieldsError
 from fields.pictures.naming import plain, shown
 from fields.scenes.depths import require_depth
 from fields.scenes.files import find_image, named, read_json
-from fields.scenes.headers import Header, read_headers
+from fields.scenes.headers import Header, read_headers, uses_alpha
 from fields.scenes.poses import FOCAL, camera_of, number
 from fields.scenes.scene import Broken, Frame
 
@@ -26,14 +26,14 @@ class FramesFile:
     Attributes:
         content: the file's own keys.
         frames: those whose image is there, in its order.
-        has_alpha: of each of them.
+        alpha: they say what is opaque, see `uses_alpha`.
         notes: what was left out.
         without_mask: names of frames whose mask is not there.
     """
 
     content: Mapping[str, Any]
     frames: list[Frame] = field(default_factory=list)
-    has_alpha: list[bool] = field(default_factory=list)
+    alpha: bool = False
     notes: list[str] = field(default_factory=list)
     without_mask: list[str] = field(default_factory=list)
 
@@ -70,7 +70,9 @@ def read_frames(path: Path, *, mask_drops: bool = False) -> FramesFile:
         result.frames.append(
             _checked(path, index, values, _frame_of, result, image, header, mask_drops)
         )
-        result.has_alpha.append(header.has_alpha)
+    result.alpha = uses_alpha([image for _, _, image in places], headers)
+    if not result.alpha and any(header.has_alpha for header in headers):
+        result.notes.append(f"the images of {path.name} have alpha and are opaque: it is left out")
     _note(result, path, missing, len(frames), headers)
     return result
 

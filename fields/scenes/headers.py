@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from fields.errors import FieldsError
 from fields.pictures.naming import shown
 from fields.pictures.orientation import from_exif
 from fields.pictures.probe import probe
+from fields.pictures.read import read_picture
 from fields.pictures.silence import quiet_libraries
 
 READ = ("png", "jpeg", "webp")
+_LOOKS = 8  # images whose alpha is looked at, until one is seen through
 
 
 class Header(NamedTuple):
@@ -20,6 +24,17 @@ class Header(NamedTuple):
     height: int
     has_alpha: bool
     is_turned: bool
+
+
+def uses_alpha(paths: Sequence[Path], headers: Sequence[Header]) -> bool:
+    """Whether images say what is opaque: some have alpha, and of those that are looked at not every
+    one is wholly opaque, as photos are that were saved so. FieldsError for what cannot be read."""
+    having = [path for path, header in zip(paths, headers, strict=True) if header.has_alpha]
+    for path in having[:: max(1, len(having) // _LOOKS)]:
+        pixels = read_picture(path).pixels
+        if pixels.shape[2] in (2, 4) and pixels[..., -1].min() < np.iinfo(pixels.dtype).max:
+            return True
+    return False
 
 
 def read_headers(paths: Sequence[Path]) -> list[Header]:

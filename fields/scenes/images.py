@@ -1,6 +1,5 @@
 """The images of a scene in memory, as bytes, and which of their pixels count."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ from fields.pictures.naming import shown
 from fields.pictures.picture import Picture
 from fields.pictures.quantise import quantise
 from fields.pictures.read import read_together
+from fields.scenes.masks import as_image, nothing_counts, white_of
+from fields.scenes.memory import MOST_BYTES, bytes_of, may_drop, require_memory
 from fields.scenes.scene import Frame, Scene
 
-MOST_BYTES = 4 * 10**9  # of images in memory, unless the caller says otherwise
 _AT_ONCE = 16  # images between two looks at the clock
 _THREADS = 4
 
@@ -60,16 +60,11 @@ class Images:
         return slice(self.starts[index], self.starts[index + 1])
 
 
-def bytes_of(scene: Scene, frames: Sequence[Frame]) -> int:
-    """What the images of frames will take in memory."""
-    each = scene.channels + any(frame.mask is not None for frame in frames)
-    return each * sum(frame.camera.width * frame.camera.height for frame in frames)
-
-
 def load_images(
     scene: Scene,
     split: str,
     *,
+    only: Sequence[Frame] | None = None,
     most_bytes: int = MOST_BYTES,
     told: Callable[[int, int], None] | None = None,
 ) -> Images:
@@ -78,6 +73,7 @@ def load_images(
     Args:
         scene: which says how much smaller, and with alpha or without.
         split: the name of one of its splits.
+        only: some of its frames.
         most_bytes: what they may take; checked before anything is read.
         told: called now and then with how many are read, and how many there are.
 
@@ -85,29 +81,35 @@ def load_images(
     Raises FieldsError, one line, for too much memory, for images that cannot be read or that
     changed since the scene was read, and for masks of another size.
     """
-    frames = scene.splits[split]
-    require_memory(scene, frames, most_bytes)
+    frames = scene.splits[split] if only is None else only
+    require_memory(scene, frames, bytes_of(scene, frames), most_bytes)
     sizes = np.array([(f.camera.width, f.camera.height) for f in frames], np.int64)
     starts = np.concatenate([[0], np.cumsum(sizes.prod(1))])
     pixels = np.empty((starts[-1], scene.channels), np.uint8)
-    masked = any(frame.mask is not None for frame in frames)
-    images = Images(pixels, starts, sizes, np.ones(starts[-1], bool) if masked else None)
+    kept = np.ones(starts[-1], bool) if any(map(may_drop, frames)) else None
+    images = Images(pixels, starts, sizes, kept)
+    for i, frame in enumerate(frames):
+        part, shown_ = images.mask(i), frame.camera.shown
+        if part is not None and shown_ is not None:
+            part[:] = shown_
 
     def fill(picture: Picture, index: int) -> None:
-        smaller = _fitting(picture, frames[index].image, frames[index], scene.downscale)
+        smaller = _fitting(picture, frames[index].image, frames[index], scene.shrink)
         images.image(index)[:] = _with_channels(smaller, scene.channels)
 
     def mask(picture: Picture, index: int) -> None:
         frame = frames[index]
         assert frame.mask is not None
-        white = _white(picture)
+        white = white_of(picture)
         if frame.mask_drops:
             white = 1.0 - white
         shaped = Picture(white[:, :, None], picture.name, picture.format)
         part = images.mask(index)
         assert part is not None
         # A smaller pixel that holds some of what does not count, does not count.
-        part[:] = _fitting(shaped, frame.mask, frame, scene.downscale)[..., 0] > 0.999
+        if scene.shrink < scene.downscale:
+            shaped = as_image(shaped, frame, scene)
+        part[:] = part & (_fitting(shaped, frame.mask, frame, scene.shrink)[..., 0] > 0.999)
 
     for first in range(0, len(frames), _AT_ONCE):
         some = range(first, min(first + _AT_ONCE, len(frames)))
@@ -120,24 +122,12 @@ def load_images(
 
 def require_content(images: Images, scene: Scene, split: str) -> None:
     """FieldsError where masks or opacities leave nothing of a split to look at."""
-    which = f"of the {split} views of {shown(scene.path)}"
     if images.kept is not None and not images.kept.any():
-        other = "keep" if any(frame.mask_drops for frame in scene.splits[split]) else "drop"
-        raise FieldsError(
-            f"no pixel {which} counts by their masks; --mask-of {other} turns them round"
-        )
+        raise FieldsError(nothing_counts(scene, split))
     if scene.alpha and not images.pixels[:, 3].any():
-        raise FieldsError(f"all pixels {which} are wholly transparent; there is nothing to see")
-
-
-def require_memory(scene: Scene, frames: Sequence[Frame], most_bytes: int) -> None:
-    """FieldsError, with what would fit, if images take more than `most_bytes`."""
-    needed = bytes_of(scene, frames)
-    if needed > most_bytes:
-        factor = scene.downscale * max(2, math.ceil(math.sqrt(needed / most_bytes)))
         raise FieldsError(
-            f"{len(frames)} images of {shown(scene.path)} take {needed / 1e9:.1f} GB of memory,"
-            f" more than the {most_bytes / 1e9:.1f} GB allowed; --downscale {factor} fits"
+            f"all pixels of the {split} views of {shown(scene.path)} are wholly transparent; there"
+            " is nothing to see"
         )
 
 
@@ -169,10 +159,3 @@ def _with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
         return colour
     alpha = pixels[:, :, -1:] if has_alpha else np.full_like(pixels[:, :, :1], 255)
     return np.concatenate([colour, alpha], axis=2)
-
-
-def _white(picture: Picture) -> np.ndarray:
-    """[H, W] float32, 1 where a mask is white and 0 where it is black."""
-    colour = picture.pixels[:, :, :1] if picture.channels < 3 else picture.pixels[:, :, :3]
-    middle = np.iinfo(colour.dtype).max // 2
-    return np.asarray((colour > middle).any(2), np.float32)

@@ -43,12 +43,21 @@ def camera_of(
     values = {**file, **frame}
     _require_size(values, size, turned)
     fl_x, fl_y = _focal(values, size)
-    cx, cy = _principal(values, size)
-    return checked_lens(Camera(matrix_of(frame), *size, fl_x, fl_y, cx, cy, _lens(values)))
+    cx, cy = (number(values, key, side / 2) for key, side in zip(("cx", "cy"), size, strict=True))
+    return checked(Camera(matrix_of(frame), *size, fl_x, fl_y, cx, cy, _lens(values)))
 
 
-def checked_lens(camera: Camera) -> Camera:
-    """A camera that sees something in most of its picture; Broken if it is none."""
+def checked(camera: Camera) -> Camera:
+    """A camera whose principal point and lens let it see its picture; Broken if it is none. The
+    principal point of a cropped picture may lie beside it."""
+    size, (cx, cy) = (camera.width, camera.height), (camera.cx, camera.cy)
+    if min(size) > 8 and 0 < cx <= 1 and 0 < cy <= 1:
+        raise Broken(
+            f"has cx {cx:g} and cy {cy:g}; they are in pixels, not in parts of the picture"
+        )
+    for key, value, side in zip(("cx", "cy"), (cx, cy), size, strict=True):
+        if abs(value - side / 2) > _ASIDE * side:
+            raise Broken(f"has {key} {value:g}, far outside of a picture of {side} pixels")
     at = (np.arange(32) + 0.5) / 32
     x = (at * camera.width - camera.cx) / camera.fl_x
     y = (at[:, None] * camera.height - camera.cy) / camera.fl_y
@@ -131,19 +140,6 @@ def _focal(values: Mapping[str, Any], size: tuple[int, int]) -> tuple[float, flo
     if fl_x is None or fl_y is None:
         raise Broken("has no focal length; fl_x or camera_angle_x says it")
     return fl_x, fl_y
-
-
-def _principal(values: Mapping[str, Any], size: tuple[int, int]) -> tuple[float, float]:
-    """The principal point in pixels; that of a cropped picture may lie beside it."""
-    cx, cy = (number(values, key, side / 2) for key, side in zip(("cx", "cy"), size, strict=True))
-    if min(size) > 8 and 0 < cx <= 1 and 0 < cy <= 1:
-        raise Broken(
-            f"has cx {cx:g} and cy {cy:g}; they are in pixels, not in parts of the picture"
-        )
-    for key, value, side in zip(("cx", "cy"), (cx, cy), size, strict=True):
-        if abs(value - side / 2) > _ASIDE * side:
-            raise Broken(f"has {key} {value:g}, far outside of a picture of {side} pixels")
-    return cx, cy
 
 
 def _require_size(values: Mapping[str, Any], size: tuple[int, int], turned: bool) -> None:

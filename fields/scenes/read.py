@@ -32,10 +32,15 @@ def read_scene(path, *, downscale: int = 1, mask_of: str = "keep") -> Scene:
     Raises FieldsError, one line that names the file and the frame, for whatever is wrong.
     """
     scene = _read(Path(os.fsdecode(path)), downscale, mask_of)
-    if not one_place([frame.camera for frame in scene.splits["train"]]):
-        return scene
-    note = "all cameras stand in one place, from where how far away things are cannot be told"
-    return replace(scene, notes=(*scene.notes, note))
+    notes = [*scene.notes]
+    if one_place([frame.camera for frame in scene.splits["train"]]):
+        notes.append(
+            "all cameras stand in one place, from where nothing tells how far away things are"
+        )
+    dark = sum(frame.camera.shown is not None for frame in scene.frames)
+    if dark:
+        notes.append(f"the lens shows nothing at the border of {dark} views; it is left out there")
+    return replace(scene, notes=tuple(notes))
 
 
 def _read(path: Path, downscale: int, mask_of: str) -> Scene:
@@ -128,4 +133,5 @@ def _smaller(scene: Scene, factor: int) -> Scene:
         return replace(frame, camera=camera.resized(width, height, 1 / factor, 1 / factor))
 
     splits = {split: tuple(map(smaller, frames)) for split, frames in scene.splits.items()}
-    return replace(scene, splits=splits, downscale=scene.downscale * factor)
+    by = {"downscale": scene.downscale * factor, "shrink": scene.shrink * factor}
+    return replace(scene, splits=splits, **by)

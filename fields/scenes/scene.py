@@ -56,7 +56,9 @@ class Scene:
         unbounded: what lies outside of `box` is seen as well.
         zoom: how many times longer the box is than the cube in its middle that deserves most
             detail; 1 where that is the box.
-        downscale: the images are read that many times smaller.
+        downscale: cameras are for images that many times smaller than the source states.
+        shrink: files of images are made that many times smaller as they are read: less than
+            `downscale` where smaller copies of them are there.
         notes: lines for the user: what was left out, what was assumed.
     """
 
@@ -70,6 +72,7 @@ class Scene:
     unbounded: bool = False
     zoom: float = 1.0
     downscale: int = 1
+    shrink: int = 1
     notes: tuple[str, ...] = ()
 
     @property

@@ -46,10 +46,14 @@ def stated_splits(
             raise FieldsError(f"{shown(path)}: {split}_filenames must be a list of paths")
         known = [by_name.get(named(name)) for name in names]
         splits[split] = tuple(frame for frame in known if frame is not None)
+        gone = sum(frame is None for frame in known)
+        if gone and splits[split]:
+            notes.append(f"{split}_filenames names {gone} that belong to no frame")
         if names and not splits[split]:
             raise FieldsError(f"{shown(path)}: {split}_filenames names none of its frames")
     if not splits.get("test") and splits.get("val"):
         splits["test"] = splits.pop("val")
+        notes.append("there is no test split: the validation views are scored")
     if not splits.get("test"):
         return None
     kept = {id(frame) for split in splits.values() for frame in split}

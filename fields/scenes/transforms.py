@@ -23,7 +23,7 @@ def read_transforms(path: Path, *, mask_drops: bool = False) -> Scene:
         file.frames, path, notes
     )
     cameras = [frame.camera for frame in file.frames]
-    alpha = any(file.has_alpha)
+    alpha = file.alpha
     stated = stated_box(file.content, path)
     if stated is None:
         (box, unbounded), zoom = extent(cameras, alpha, notes), 1.0

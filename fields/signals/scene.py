@@ -17,6 +17,8 @@ from fields.configs.scene import SceneOptions
 from fields.errors import FieldsError
 from fields.scenes import Frame, Scene, load_images
 from fields.scenes.images import require_content
+from fields.scenes.masks import require_masks
+from fields.scenes.memory import bytes_beside, bytes_of, require_memory
 from fields.scenes.views import focus
 from fields.signals.error_map import ErrorMap
 from fields.signals.picture_score import MOST_PSNR
@@ -61,9 +63,12 @@ class SceneSignal:
                 " is behind is part of them"
             )
         self.views = self._views("train", scene.splits["train"])
+        require_masks(scene, "test")
         self._watched: Views | None = None
 
     def _views(self, split: str, frames: Sequence[Frame]) -> Views:
+        needed = bytes_of(self.source, frames) + bytes_beside(self.source, frames)
+        require_memory(self.source, frames, needed)
         images = load_images(self.source, split)
         require_content(images, self.source, split)
         return Views.of(frames, images, self.source.space, self.device)
@@ -146,15 +151,20 @@ class SceneSignal:
     def watched(self) -> tuple[str, Sequence[Frame]]:
         """The split and its views that a target is compared with: validation, where there is
         such a split, else some of the training's."""
-        split = "val" if self.source.splits.get("val") else "train"
+        split = "val" if self.has_validation else "train"
         frames = self.source.splits[split]
         return split, frames[:: max(len(frames) // SCORED, 1)][:SCORED]
+
+    @property
+    def has_validation(self) -> bool:
+        """There are views that a target is compared with and that are not trained on."""
+        return bool(self.source.splits.get("val"))
 
     def sampled_score(self, field: nn.Module) -> float:
         """PSNR in dB of some rays of the views that a target is compared with."""
         if self._watched is None:
-            split, _ = self.watched
-            self._watched = self._views(split, self.source.splits[split])
+            val = self.source.splits.get("val")
+            self._watched = self._views("val", val) if val else self.views
         rays = self._watched.rays(SAMPLED, _SEED, 1, self.background)
         colours, opacity, _ = cast("Radiance", field).trace(
             rays.origins, rays.directions, rays.times
@@ -166,20 +176,17 @@ class SceneSignal:
     def score(self, field: nn.Module) -> float:
         """Mean PSNR in dB of the views that a target is compared with."""
         split, frames = self.watched
-        images = load_images(self.source, split)
-        index = {frame.name: i for i, frame in enumerate(self.source.splits[split])}
-        return float(
-            np.mean(
-                [
-                    view_psnr(
-                        draw(cast("Radiance", field), frame, self.source, self.background),
-                        over(images.image(index[frame.name]), self.background),
-                        images.mask(index[frame.name]),
-                    )
-                    for frame in frames
-                ]
+        images = load_images(self.source, split, only=frames)
+        scores = [
+            view_psnr(
+                draw(cast("Radiance", field), frame, self.source, self.background),
+                over(images.image(i), self.background),
+                images.mask(i),
             )
-        )
+            for i, frame in enumerate(frames)
+        ]
+        found = [score for score in scores if score is not None]
+        return float(np.mean(found)) if found else self.sampled_score(field)
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint says of the signal."""
@@ -219,6 +226,7 @@ class SceneSignal:
         views = self.views
         digest = hashlib.sha256(repr(tuple(views.pixels.shape)).encode())
         held = (views.pixels, views.poses, views.intrinsics, views.times, views.among)
+        held += (views.directions, views.cameras)
         for tensor in held:
             if tensor is not None:
                 digest.update(tensor.cpu().numpy().data)

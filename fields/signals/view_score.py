@@ -18,9 +18,11 @@ def shown_over(colours: Tensor, opacity: Tensor, background: tuple[float, float,
     return (colours + (1 - opacity)[:, None] * behind).clamp(0, 1)
 
 
-def view_psnr(drawn: np.ndarray, photo: np.ndarray, mask: np.ndarray | None = None) -> float:
+def view_psnr(drawn: np.ndarray, photo: np.ndarray, mask: np.ndarray | None = None) -> float | None:
     """PSNR in dB, at most MOST_PSNR, of [H, W, 3] floats in [0, 1] that are shown as bytes; of the
-    pixels that a mask [H, W] keeps."""
+    pixels that a mask [H, W] keeps, None where there are none."""
+    if mask is not None and not mask.any():
+        return None
     difference = np.square((drawn - photo).astype(np.float64))
     error = float((difference if mask is None else difference[mask]).mean())
     return min(-10 * math.log10(max(error, 1e-20)), MOST_PSNR)

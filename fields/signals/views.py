@@ -156,7 +156,7 @@ def _lenses(
     known: dict[tuple, int] = {}
     directions, cameras = [], []
     for camera in (frame.camera for frame in frames):
-        key = (camera.fl_x, camera.fl_y, camera.cx, camera.cy, camera.lens)
+        key = camera.intrinsics
         if key not in known:
             known[key] = len(known)
             local = camera.local_rays_of(pixels).astype(np.float32)
