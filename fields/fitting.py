@@ -1,35 +1,28 @@
 """`fields.fit`: from a source to a run folder."""
 
 import contextlib
-import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fields import catalogue, checkpoint, device, folder, ops, progress, resuming, sources
-from fields.choosing import check_model, choose_step
+from fields import device, progress, sources
+from fields.announcing import announcement, kernels
+from fields.beginning import begin_anew, go_on
+from fields.choosing import choose_step
 from fields.configs import Config, SceneOptions, ShapeOptions
 from fields.errors import FieldsError
-from fields.folder import RunFolder
 from fields.fresh.options import Fresh
-from fields.fresh.search import Search, search
 from fields.loop import Standing
-from fields.pictures.naming import shown
-from fields.plan import Plan
 from fields.progress import Progress
 from fields.request import Request
 from fields.runs import Run
 from fields.session import Session
-from fields.shapes import Shape
-from fields.signals.scene import SceneSignal
 from fields.signals.signal import Signal
-from fields.sources import Source, Thing
-from fields.steps import Loss
+from fields.sources import Source
 
 
 def fit(
@@ -140,9 +133,9 @@ def carry_out(
         started = time.perf_counter()
         stack.enter_context(torch.random.fork_rng(devices=[]))
         if request.resume:
-            begin = _resumed(request, source, thing, choice.device)
+            begin = go_on(request, source, thing, choice.device)
         else:
-            begin = _new(request, thing, choice.device)
+            begin = begin_anew(request, thing, choice.device)
         signal = begin.signal
         stack.callback(begin.place.close)
         if begin.config is not None:
@@ -159,13 +152,13 @@ def carry_out(
             "source": name,
             "downscale": signal.describe().get("downscale", 1),
             "device": choice.device.type,
-            "kernels": _kernels(choice.device),
+            "kernels": kernels(choice.device),
             "threads": threads,
         }
         if begin.fresh:
             facts["fresh"] = begin.fresh
         no_fresh = request.fresh is False
-        for line in _announcement(begin, signal, facts, choice.reason, no_fresh):
+        for line in announcement(begin, signal, facts, choice.reason, no_fresh):
             reporter.say(line)
         session = Session(
             field=field,
@@ -186,103 +179,14 @@ def carry_out(
         return session.run()
 
 
-@dataclass
-class _Beginning:
-    """What a session begins with; `held` is the checkpoint that it goes on from, `found` what
-    FreSh found."""
-
-    signal: Signal
-    field: nn.Module
-    config: Config | None
-    plan: Plan
-    loss: str | Loss
-    place: RunFolder
-    held: resuming.Checkpoint | None = None
-    found: Search | None = None
-
-    @property
-    def fresh(self) -> dict[str, Any] | None:
-        """What a search found, now or when the run began."""
-        if self.found:
-            return self.found.as_dict()
-        return self.held.fresh if self.held else None
-
-    @property
-    def loss_name(self) -> str:
-        assert isinstance(self.loss, str)
-        return self.loss
-
-
-def _new(request: Request, thing: Thing, where: torch.device) -> _Beginning:
-    place = (
-        folder.next_free(folder.RUNS, _stem(request, thing))
-        if request.place is None
-        else folder.new(request.place, overwrite=request.overwrite)
-    )
-    try:
-        if request.size_kb is not None and isinstance(thing, Shape):
-            why = "colours are not stored with --size-kb; without it they are"
-            thing = thing.without_colours(why)
-        signal = sources.signal_of(thing, request, where)
-        check_model(request.model_name, signal)
-        extra = checkpoint.header_bytes(signal.describe(), request.bits or 32)
-        extra += sum(t.nbytes for t in signal.tensors().values())
-        config = request.config_for(signal, extra)
-        found = None
-        if request.search:
-            assert config is not None
-            found = search(signal.samples_for_fresh, config.of_points, request.search)
-            config = dataclasses.replace(config, **{found.setting: found.chosen})
-        field = request.module
-        if field is None:
-            assert config is not None
-            field = catalogue.build(config)
-        loss = request.loss or signal.loss
-        return _Beginning(signal, field, config, request.plan(signal), loss, place, found=found)
-    except BaseException:
-        place.close()
-        raise
-
-
-def _resumed(request: Request, source: Source, thing: Thing, where: torch.device) -> _Beginning:
-    place = folder.existing(request.place or folder.latest(folder.RUNS, _stem(request, thing)))
-    try:
-        state = resuming.State.read(place)
-        if isinstance(thing, Shape) and not state.is_coloured:
-            thing = thing.without_colours()
-        if isinstance(thing, Shape) and state.is_coloured and thing.colours is None:
-            why = "".join(f"; {note}" for note in thing.notes if "colour" in note)
-            raise FieldsError(
-                f"{shown(place.path)} stores colours, and {thing.name} has none now{why}"
-            )
-        with_options = state.with_options_of(request)
-        if request.kind == "scene":  # which is read by the options of the run
-            thing, _ = sources.read(source, with_options)
-        signal = sources.signal_of(thing, with_options, where)
-        held = resuming.read(state, request, signal)
-    except BaseException:
-        place.close()
-        raise
-    loss = request.loss or held.loss
-    return _Beginning(signal, held.field, held.config, held.plan, loss, place, held)
-
-
-def _stem(request: Request, thing: Thing) -> str:
-    return f"{folder.plain_name(thing.name)}-{folder.plain_name(request.model_name)}"
-
-
 def _check_precision(options: Mapping[str, Any], where: torch.device) -> None:
     """FieldsError for arithmetic that the kernels do not have."""
     precision = options.get("precision", "float32")
     if not device.computes(precision, where):
         raise FieldsError(
-            f"the {_kernels(where)} kernels have no {precision} arithmetic on this machine;"
+            f"the {kernels(where)} kernels have no {precision} arithmetic on this machine;"
             " use --precision float32"
         )
-
-
-def _kernels(where: torch.device) -> str:
-    return ops.ACTIVE.cpu if where.type == "cpu" else "cuda"
 
 
 def _check_field(field: nn.Module, signal: Signal) -> None:
@@ -295,32 +199,3 @@ def _check_field(field: nn.Module, signal: Signal) -> None:
             f"{type(field).__name__} maps coords [2, {signal.dim}] to {shape}; {signal.name} needs"
             f" {[2, signal.channels]}"
         )
-
-
-def _announcement(
-    begin: _Beginning,
-    signal: Signal,
-    facts: dict[str, Any],
-    reason: str | None,
-    no_fresh: bool,
-) -> Iterator[str]:
-    """What will be done, for the reader."""
-    if reason:
-        yield f"on the CPU: {reason}"
-    model = checkpoint.describe_model(begin.field, begin.config)["model"]
-    count = sum(parameter.numel() for parameter in begin.field.parameters())
-    yield f"{signal.name} ({signal}) -> {model}, {count:,} parameters"
-    if begin.found:
-        yield str(begin.found)
-    if no_fresh and begin.config is not None and begin.config.frequency is None:
-        yield f"--no-fresh changes nothing: {model} has no frequency that FreSh could choose"
-    threads = f"{facts['threads']} thread{'s' if facts['threads'] != 1 else ''}"
-    where = f"{threads}, {facts['kernels']}" if facts["device"] == "cpu" else "cuda"
-    since, stop = "", begin.plan.stop.described(signal.unit or " IoU")
-    if begin.held:
-        at = begin.held.standing
-        since = f"from step {at.step:,} ({at.seconds:.1f} s) "
-    yield from begin.held.notes if begin.held else signal.notes
-    if isinstance(signal, SceneSignal) and begin.plan.stop.target and not signal.has_validation:
-        yield "there is no validation split: the target is compared with views that are trained on"
-    yield f"{since}until {stop} ({where}) -> {shown(begin.place.path)}"

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from fields import catalogue
 from fields import plan as plans
-from fields.configs import Config, SceneOptions, Setting, ShapeOptions, TooSmall, settings
+from fields.configs import Config, SceneOptions, ShapeOptions, TooSmall, settings
 from fields.device import DEVICES
 from fields.errors import FieldsError, either, flag
 from fields.fresh.options import Fresh, no_frequency
 from fields.plan import Plan, Stop
+from fields.request_checks import check_number, check_only, unknown_option
 
 if TYPE_CHECKING:
     from fields.signals.signal import Signal
@@ -24,10 +25,6 @@ SCENE_LOSSES = ("l2", "l1")  # of colours
 OCCUPANCY_LOSSES = ("binary",)  # a logit is no value that differences from 0 and 1 teach
 BITS = (8, 32)  # of a stored weight
 DEFAULT_MODEL = "hashgrid"
-OF_SOURCES: dict[str, type[SceneOptions] | type[ShapeOptions]] = {
-    "scenes": SceneOptions,
-    "shapes": ShapeOptions,
-}
 
 
 @dataclass(frozen=True)
@@ -73,11 +70,11 @@ class Request:
             raise FieldsError("--overwrite replaces the run in --out; name it")
         if self.device not in DEVICES:
             raise FieldsError(f"--device must be {either(DEVICES)}, got {self.device!r}")
-        _check_number("--size-kb", self.size_kb, 0, 1e9)
-        _check_number("--downscale", self.downscale, 1, 1e6, whole=True)
-        _check_number("--seed", self.seed, 0, 2**31 - 1, whole=True)
-        _check_number("--threads", self.threads, 1, 1024, whole=True)
-        _check_number("--steps", self.steps, 1, 1e12, whole=True)
+        check_number("--size-kb", self.size_kb, 0, 1e9)
+        check_number("--downscale", self.downscale, 1, 1e6, whole=True)
+        check_number("--seed", self.seed, 0, 2**31 - 1, whole=True)
+        check_number("--threads", self.threads, 1, 1024, whole=True)
+        check_number("--steps", self.steps, 1, 1e12, whole=True)
         if self.bits is not None and self.bits not in BITS:
             raise FieldsError(f"--bits must be {either(BITS)}, got {self.bits!r}")
         self.plan()
@@ -105,7 +102,7 @@ class Request:
         known = {item.name: item for item in settings(self.options_of_source())}
         asked = {n: v for n, v in self.signal_options.items() if v != known[n].default}
         if not self.resume:  # the other options are those of the run
-            _check_only(asked, known)
+            check_only(asked, known)
 
     def _check_loss(self) -> None:
         """FieldsError for a named loss by which what is stored cannot be learned."""
@@ -236,7 +233,7 @@ class Request:
                 raise FieldsError(unknown_option(name, config))
             known[name].check(value)
         if not self.resume:  # the other options are those of the run
-            _check_only(self.options, known)
+            check_only(self.options, known)
 
     def config_for(self, signal: "Signal", extra_bytes: int) -> Config | None:
         """The configuration of a new field for a signal; None for a module of the user's own class.
@@ -294,48 +291,3 @@ def _of_bytes(find: Callable[..., Config], room: float) -> Config:
     if found is None:
         raise error or TooSmall(find(max_parameters=int(room)).stored)
     return found
-
-
-def unknown_option(name: str, config: type[Config]) -> str:
-    """The line for an option that a model does not have; it names those that do."""
-    own = catalogue.of(config)
-    among = catalogue.among(config)
-    others = [
-        model.name
-        for model in among.values()
-        if any(item.name == name and item.flag for item in settings(model.config))
-    ]
-    if others:
-        return (
-            f"{flag(name)} is an option of {either(others)}, not of {own.name}; choose by --model"
-        )
-    for kind, of_source in OF_SOURCES.items():
-        if name in of_source.names():
-            return f"{flag(name)} is for {kind}; leave it away"
-    known = [item.name for item in settings(config) if item.flag]
-    return f"{own.name} has no option {flag(name)}{catalogue.suggestion(name, known, '--')}"
-
-
-def _check_only(given: Mapping[str, Any], known: Mapping[str, Setting]) -> None:
-    """FieldsError for an option that means nothing with what another says."""
-    for name in given:
-        other, values = known[name].only or (name, ())
-        held = given.get(other, known[other].default)
-        if values and held not in values:
-            raise FieldsError(
-                f"{flag(name)} is for {flag(other)} {either(values)}, not {held}; leave it away"
-            )
-
-
-def _check_number(name: str, value: Any, low: float, high: float, *, whole: bool = False) -> None:
-    if value is None:
-        return
-    kind = "a whole number" if whole else "a number"
-    kinds = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        raise FieldsError(f"{name} must be {kind}, got {value!r}")
-    if value != value:
-        raise FieldsError(f"{name} must be a finite number, got {value}")
-    if not low <= value <= high:
-        given = f"{value:,}" if abs(value) < 1e24 else "far more" if value > 0 else "far less"
-        raise FieldsError(f"{name} must be from {low:,.0f} to {high:,.0f}, got {given}")

@@ -355,7 +355,7 @@ def test_a_fit_searches_unless_the_frequency_is_given(tmp_path):
 
 
 def test_a_fit_that_goes_on_does_not_search_again(run, monkeypatch):
-    monkeypatch.setattr("fields.fitting.search", None)
+    monkeypatch.setattr("fields.beginning.search", None)
     before = run.metrics["fresh"]
     more = fit(run.path, resume=True, steps=6)
     assert more.metrics["steps"] == 6 and more.metrics["fresh"] == before

@@ -14,7 +14,8 @@ from fields.cli.parser import Parser, number, whole
 from fields.cli.presets import follow, say_protocol
 from fields.configs import SceneOptions, ShapeOptions, settings
 from fields.errors import FieldsError, either, flag
-from fields.request import DEFAULT_MODEL, LOSSES, OF_SOURCES, Request, unknown_option
+from fields.request import DEFAULT_MODEL, LOSSES, Request
+from fields.request_checks import OF_SOURCES, unknown_option
 
 DEMO = "demo-scene"
 
