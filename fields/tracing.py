@@ -13,6 +13,7 @@ from torch import Tensor
 from fields import ops
 from fields.cameras import Camera
 from fields.errors import Cancelled
+from fields.pixel_rays import directions_of
 from fields.shading import Light
 from fields.shapes import ShapeSpace
 
@@ -262,7 +263,7 @@ def draw(
     with torch.inference_mode():
         for top in range(0, large.height, rows):
             band = large.cropped(0, top, large.width, min(top + rows, large.height))
-            directions = _directions(band, device)
+            directions = directions_of(band, device)
             hit, t, normals = tracer.surface(
                 origin,
                 directions,
@@ -277,16 +278,3 @@ def draw(
             shade = shade.view(-1, smooth, camera.width, smooth, 3).mean((1, 3))
             bands.append((shade * 255).round().clamp(0, 255).byte())
     return torch.cat(bands).cpu().numpy()
-
-
-def _directions(camera: Camera, device: torch.device | None) -> Tensor:
-    """Those of its rays [height * width, 3], as Camera.rays has them, of unit length."""
-    if not camera.lens.is_straight:
-        return torch.from_numpy(camera.rays()[1]).float().to(device)
-    right, up, back = torch.from_numpy(camera.cam_to_world[:3, :3].T.copy())
-    x = (torch.arange(camera.width, dtype=torch.float64) + (0.5 - camera.cx)) / camera.fl_x
-    y = (torch.arange(camera.height, dtype=torch.float64) + (0.5 - camera.cy)) / camera.fl_y
-    across = (x[:, None] * right).float().to(device)
-    down = (-y[:, None] * up - back).float().to(device)
-    length = (x**2 + 1).float().to(device) + (y**2).float().to(device)[:, None]
-    return ((across + down[:, None]) * length.rsqrt()[:, :, None]).view(-1, 3)

@@ -16,7 +16,9 @@ namespace {
 constexpr int kRays = kSquareSide * kSquareSide;
 constexpr int kMostNumbers = (3 * kMostHarmonicDegree * kMostHarmonicDegree + 15) / 16 * 16;
 
-constexpr size_t kAhead = 12;  // samples
+constexpr size_t kAhead = 24;  // samples
+// Samples of a ray share a colour up to this weight, in so many steps, without a gap.
+constexpr float kHeavy = 0.1f, kMostSteps = 3.0f, kMostGap = 1.5f;
 
 struct Sample {
   uint32_t vertex, ray;  // of its cell; in its square, in the order of patches
@@ -44,15 +46,59 @@ class Square {
   void march(const BrickView& view, int64_t square) {
     view.each_patch(walk_.rule, square, [&](int patch, RayWalk<Pack>& walk) {
       Pack transmittance = splat<Pack>(1.0f), depth = splat<Pack>(0.0f);
+      Cluster cluster;
       march_bricks(bricks_, walk_.rule, walk_.limits, walk, transmittance,
                    [&](Pack weight, const InBrick<Pack>& in, Pack t) {
                      depth = fma(weight, t, depth);
-                     note(patch, weight, in);
+                     gather(patch, walk, weight, in, t, cluster);
                    });
+      flush(patch, walk, splat<Pack>(0.0f) < cluster.weight, cluster);
       store(opacity_ + patch * kWidth, splat<Pack>(1.0f) - transmittance);
       store(depth_ + patch * kWidth, depth);
       for (int d = 0; d < 3; ++d) store(directions_[d] + patch * kWidth, walk.ray.direction[d]);
     });
+  }
+
+  // Samples of a ray that follow one another and have not been given a colour yet.
+  struct Cluster {
+    Pack weight = splat<Pack>(0.0f), moment = splat<Pack>(0.0f);  // sums of w, and of w t
+    Pack begun = splat<Pack>(0.0f), last = splat<Pack>(0.0f);     // t of the first and last one
+    InBrick<Pack> in{};                                           // where the last one is
+  };
+
+  // Colour is nearly linear along a few steps, so that of a few samples is that of their middle.
+  void gather(int patch, const RayWalk<Pack>& walk, Pack weight, const InBrick<Pack>& in, Pack t,
+              Cluster& cluster) {
+    const Pack zero = splat<Pack>(0.0f);
+    const auto counts = zero < weight;
+    const auto is_apart = splat<Pack>(kMostGap * walk_.rule.step) < t - cluster.last;
+    flush(patch, walk, counts & (zero < cluster.weight) & is_apart, cluster);
+    cluster.begun = select(counts & (cluster.weight == zero), t, cluster.begun);
+    cluster.last = select(counts, t, cluster.last);
+    cluster.weight = cluster.weight + weight;
+    cluster.moment = fma(weight, t, cluster.moment);
+    cluster.in.vertex = select(counts, in.vertex, cluster.in.vertex);
+    for (int d = 0; d < 3; ++d) cluster.in.at[d] = select(counts, in.at[d], cluster.in.at[d]);
+    const auto is_heavy = splat<Pack>(kHeavy) < cluster.weight;
+    const auto is_long = splat<Pack>((kMostSteps - 0.5f) * walk_.rule.step) < t - cluster.begun;
+    const auto full = PackMask{counts.v & (is_heavy.v | is_long.v)};
+    flush(patch, walk, full, cluster);
+  }
+
+  // Where there is no brick in the middle, colour is that of the last sample.
+  void flush(int patch, const RayWalk<Pack>& walk, PackMask lanes, Cluster& cluster) {
+    if (!any(lanes)) return;
+    const Pack zero = splat<Pack>(0.0f);
+    RayWalk<Pack> middle = walk;
+    middle.t = cluster.moment / max(cluster.weight, splat<Pack>(1e-12f));
+    BrickLook<Pack> found = look(bricks_, walk_.rule, middle);
+    found.in.vertex = select(found.has_brick, found.in.vertex, cluster.in.vertex);
+    for (int d = 0; d < 3; ++d) {
+      found.in.at[d] = select(found.has_brick, found.in.at[d], cluster.in.at[d]);
+    }
+    note(patch, select(lanes, cluster.weight, zero), found.in);
+    cluster.weight = select(lanes, zero, cluster.weight);
+    cluster.moment = select(lanes, zero, cluster.moment);
   }
 
   void note(int patch, Pack weight, const InBrick<Pack>& in) {
@@ -73,7 +119,7 @@ class Square {
   void fetch(const Sample& sample) const {
     const uint8_t* row = first_row(sample.vertex);
     const uint8_t* numbers = bricks_.vertices + sample.vertex + kRowsAt;
-    for (int corner = 0; corner < 8; corner += 2) {
+    for (int corner = 0; corner < 8; ++corner) {
       __builtin_prefetch(row + numbers[brick_corner(corner)] * bricks_.row_bytes);
     }
   }

@@ -17,6 +17,16 @@ static_assert(kSquare * kSquare == kRunRays);
 // Which rays make a run.
 using RunSquares = Squares<kSquare>;
 
+// The rays of a whole square, block of 4 x 4 after block: those of a pack lie close together.
+void into_blocks(int64_t (&numbers)[kRunRays]) {
+  int64_t rows[kRunRays];
+  std::copy_n(numbers, kRunRays, rows);
+  for (int r = 0; r < kRunRays; ++r) {
+    const int block = r / 16, x = block % 4 * 4 + r % 4, y = block / 4 * 4 + r / 4 % 4;
+    numbers[r] = rows[y * kSquare + x];
+  }
+}
+
 // What comes out, a ray at a time.
 struct Picture {
   float *colours, *opacity, *depth;
@@ -25,9 +35,10 @@ struct Picture {
 template <class Decoder>
 class Renderer {
  public:
-  Renderer(const MarchedField& field, const typename Decoder::Weights& weights)
+  Renderer(const MarchedField& field, const typename Decoder::Weights& weights,
+           const RaySpans& spans)
       : batch_{origins_, directions_, 0, 0, false},
-        marcher_(batch_, times_, field, weights),
+        marcher_(batch_, times_, field, weights, nullptr, &spans),
         net_(weights, false),
         features_(field.table.outputs()) {}
 
@@ -82,12 +93,15 @@ std::tuple<Tensor, Tensor, Tensor> draw(const Marched& marched,
   const Picture picture{write<float>(colours), write<float>(opacity), write<float>(depth)};
   const volatile uint8_t* stop = cancel ? read<uint8_t>(*cancel) : nullptr;
   const RunSquares squares{rays, width};
-  parallel_tasks(squares.count(), [&](int64_t run, int) {
+  const RaySpans spans(marched.rule, marched.occupancy);
+  std::vector<std::optional<Renderer<Decoder>>> own(num_workers());
+  parallel_tasks(squares.count(), [&](int64_t run, int worker) {
     if (stop && *stop) return;
     int64_t numbers[kRunRays];
     const int count = squares.rays_of(run, numbers);
-    Renderer<Decoder>(marched.field, weights)
-        .draw(marched.batch, marched.times, numbers, count, picture);
+    if (width && count == kRunRays) into_blocks(numbers);
+    if (!own[worker]) own[worker].emplace(marched.field, weights, spans);
+    own[worker]->draw(marched.batch, marched.times, numbers, count, picture);
   });
   STD_TORCH_CHECK(!stop || !*stop, "cancelled");
   return {colours, opacity, depth};

@@ -118,13 +118,15 @@ template <class Decoder>
 class RayMarcher {
  public:
   RayMarcher(const RayBatch& batch, const float* times, const MarchedField& field,
-             const typename Decoder::Weights& weights, RadianceStages* stages = nullptr)
+             const typename Decoder::Weights& weights, RadianceStages* stages = nullptr,
+             const RaySpans* spans = nullptr)
       : batch_(batch),
         times_(times),
         field_(field),
         weights_(weights),
         density_(weights),
         features_(field.table.outputs()),
+        spans_(spans),
         clock_(stages) {}
 
   // Rays [first, first + rays), at most kRunRays.
@@ -132,7 +134,7 @@ class RayMarcher {
     std::fill_n(kept.transmittance, kRunRays, 1.0f);
     active_.clear();
     clock_.begin();
-    walks_.begin(field_.rule, field_.occupancy, batch_, first, rays,
+    walks_.begin(field_.rule, field_.occupancy, batch_, first, rays, spans_,
                  [&](int r, const RayWalk<float>& walk) { active_.push_back({walk, r, 0}); });
     while (const int samples = take_wave(first)) {
       clock_.lap(kWalk);
@@ -243,6 +245,7 @@ class RayMarcher {
   std::vector<SampleTile> wave_;
   std::vector<Active> active_;
   RayWalks walks_;
+  const RaySpans* spans_;  // or null
   StageClock<kStages> clock_;
 };
 

@@ -4,6 +4,7 @@
 
 #include "cpu/march_tensors.h"
 #include "cpu/pack.h"
+#include "cpu/ray_spans.h"
 
 namespace fields {
 
@@ -11,10 +12,11 @@ class RayWalks {
  public:
   // The walks of rays [first, first + count), each at its first sample or behind its end:
   // found(number in the run, walk) for those that have a sample, in the order of their numbers.
+  // `spans`, where they are known, spare most of the way; rays of a pack should be close together.
   template <class Found>
   void begin(const MarchRule& rule, const Occupancy& occupancy, const RayBatch& batch,
-             int64_t first, int count, const Found& found) {
-    begin_all(rule, batch, first, count);
+             int64_t first, int count, const RaySpans* spans, const Found& found) {
+    begin_all(rule, batch, first, count, spans && spans->is_known() ? spans : nullptr);
     walk_all(rule, occupancy, count);
     for (int r = 0; r < count; ++r) {
       if (rows_[kT][r] < rows_[kFar][r]) found(r, walk_of(r));
@@ -42,7 +44,8 @@ class RayWalks {
     return walk_from<float>([&](int row) { return rows_[row][r]; });
   }
 
-  void begin_all(const MarchRule& rule, const RayBatch& batch, int64_t first, int count) {
+  void begin_all(const MarchRule& rule, const RayBatch& batch, int64_t first, int count,
+                 const RaySpans* spans) {
     for (int r = 0; r < count; r += kWidth) {
       alignas(64) float at[7][kWidth] = {};
       for (int i = 0; i < std::min(kWidth, count - r); ++i) {
@@ -56,7 +59,12 @@ class RayWalks {
       const auto pack = [&](int row) { return load<Pack>(at[row]); };
       const Pack origin[3] = {pack(0), pack(1), pack(2)};
       const Pack direction[3] = {pack(3), pack(4), pack(5)};
-      const RayWalk<Pack> walk = begin_walk<Pack>(rule, origin, direction, pack(6));
+      RayWalk<Pack> walk = begin_walk<Pack>(rule, origin, direction, pack(6));
+      if (spans) {
+        const RaySpans::Span span = spans->of(origin, direction, std::min(kWidth, count - r));
+        walk.far = min(splat<Pack>(span.far), walk.far);
+        enter_at(rule, splat<Pack>(span.near), walk);
+      }
       for (int d = 0; d < 3; ++d) {
         store(rows_[kOrigin + d] + r, origin[d]);
         store(rows_[kDirection + d] + r, direction[d]);

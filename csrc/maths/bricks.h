@@ -92,15 +92,6 @@ FIELDS_HD V brick_log_density(const Bricks& bricks, const InBrick<V>& place) {
   return fma(code, splat<V>(bricks.ranges[1]), splat<V>(bricks.ranges[0]));
 }
 
-// To the lattice's first place at or behind t, which may be where the walk stands.
-template <class V>
-FIELDS_HD void enter_at(const MarchRule& rule, V t, RayWalk<V>& walk) {
-  const V zero = splat<V>(0.0f);
-  const V steps = max((min(t, walk.far) - walk.t) * splat<V>(1.0f / rule.step), zero);
-  walk.index = walk.index + to_real<V>(truncate(steps));
-  walk.t = fma(walk.index, splat<V>(rule.step), walk.start);
-}
-
 // Where a walk stands among the bricks.
 template <class V>
 struct BrickLook {

@@ -108,6 +108,15 @@ FIELDS_HD void skip_to(const MarchRule& rule, V t, RayWalk<V>& walk) {
   }
 }
 
+// To the lattice's last place before t, or at it, which may be where the walk stands.
+template <class V>
+FIELDS_HD void enter_at(const MarchRule& rule, V t, RayWalk<V>& walk) {
+  const V zero = splat<V>(0.0f);
+  const V steps = max((min(t, walk.far) - walk.t) * splat<V>(1.0f / rule.step), zero);
+  walk.index = walk.index + to_real<V>(truncate(steps));
+  walk.t = fma(walk.index, splat<V>(rule.step), walk.start);
+}
+
 // The finest cascade that holds the place and has cells of more than a step, or the coarsest.
 template <class V>
 FIELDS_HD Place<V> look(const MarchRule& rule, const Occupancy& occupancy, const RayWalk<V>& walk) {

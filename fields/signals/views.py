@@ -12,6 +12,7 @@ from torch import Tensor
 from fields import ops
 from fields.cameras import Camera
 from fields.lens import STRAIGHT
+from fields.pixel_rays import directions_of
 from fields.scenes import Frame, Images
 from fields.shapes.space import ShapeSpace
 
@@ -139,9 +140,8 @@ def pose_of(camera: Camera, space: ShapeSpace) -> np.ndarray:
 
 def rays_of(camera: Camera, space: ShapeSpace, where: torch.device) -> tuple[Tensor, Tensor]:
     """Origins and directions [H * W, 3] through all pixels of a camera, row by row."""
-    origin, directions = camera.rays()
-    along = torch.from_numpy(directions.astype(np.float32)).to(where)
-    at = torch.from_numpy(space.to_unit(origin).astype(np.float32)).to(where)
+    along = directions_of(camera, where)
+    at = torch.from_numpy(space.to_unit(camera.position).astype(np.float32)).to(where)
     return at.expand_as(along).contiguous(), along
 
 
