@@ -184,7 +184,7 @@ STABLE_TORCH_LIBRARY(fields, m) {
   m.def("trace_grid_rbf(Tensor origins, Tensor directions, Tensor table, Tensor params, " TRACE
         ", " GRID ", " RBF ", int columns, Tensor? cancel) -> (Tensor, Tensor)");
   m.def("bricks_render(Tensor pose, Tensor intrinsics, int width, int height, " BRICKS
-        ", Tensor? cancel) -> (Tensor, Tensor, Tensor)");
+        ", float shared_weight, Tensor? cancel) -> (Tensor, Tensor, Tensor)");
   m.def("bricks_seen(Tensor poses, Tensor intrinsics, int width, int height, " BRICKS
         ") -> Tensor");
   m.def("fma_peak(float seconds, int precision) -> float");

@@ -62,9 +62,11 @@ def rays_of(eyes, which):
     return pose[:, 3].expand_as(along).contiguous(), along
 
 
-def draw(baked, eyes, which, field):
+def draw(baked, eyes, which, field, **options):
     walk = {"step": field.march.step, "near": field.march.near}
-    return ops.bricks_render(baked, eyes.poses[which], eyes.intrinsics[which], SIZE, **walk)
+    return ops.bricks_render(
+        baked, eyes.poses[which], eyes.intrinsics[which], SIZE, **walk, **options
+    )
 
 
 def psnr(found, wanted):
@@ -94,6 +96,15 @@ def test_a_bake_shows_what_the_field_shows(scores):
 
 def test_finer_bakes_and_more_harmonics_come_nearer_to_the_field(scores):
     assert scores[64, 1] + 5 < scores[64, 2] < scores[64, 3] - 2 < scores[128, 3] - 5
+
+
+def test_samples_that_share_a_colour_show_nearly_the_same():
+    field, eyes = Ball(), make_eyes(2, scale=1)
+    baked = bake(field, eyes, resolution=128)
+    each = draw(baked, eyes, 1, field)
+    shared = draw(baked, eyes, 1, field, shared_weight=0.1)
+    assert torch.equal(shared[1], each[1]) and torch.equal(shared[2], each[2])
+    assert 45 < psnr(shared, each) < 100
 
 
 def test_depths_are_those_of_the_field():

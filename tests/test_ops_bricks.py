@@ -246,5 +246,5 @@ def test_opcheck():
     bricks = make_bricks()
     pose, intrinsics, size = make_camera()
     cameras = (pose[None], intrinsics[None], *size, *bricks.args(), 0.0, STEP, 1e-3, 1e-2)
-    torch.library.opcheck(torch.ops.fields.bricks_render.default, (*cameras, None))
+    torch.library.opcheck(torch.ops.fields.bricks_render.default, (*cameras, 0.0, None))
     torch.library.opcheck(torch.ops.fields.bricks_seen.default, cameras)

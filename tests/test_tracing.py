@@ -9,9 +9,10 @@ import pytest
 import torch
 from traced import ball, fitted, ring, values_of
 
-from fields import Cancelled, FieldsError, camera_paths, cameras, tracing
+from fields import Cancelled, FieldsError, camera_paths, cameras
 from fields.leaps import leaps_of
 from fields.lens import Perspective
+from fields.pixel_rays import directions_of
 from fields.shapes import ShapeSpace
 from fields.tracing import Tracer, draw
 
@@ -195,7 +196,7 @@ def test_the_rays_of_a_picture_are_the_cameras():
     bent = dataclasses.replace(straight, lens=Perspective(radial=(0.1, 0.0, 0.0, 0.0)))
     for camera in (straight, straight.cropped(2, 3, 8, 7), bent):
         wanted = torch.from_numpy(camera.rays()[1]).float()
-        torch.testing.assert_close(tracing._directions(camera, None), wanted)
+        torch.testing.assert_close(directions_of(camera, None), wanted)
 
 
 def test_cameras_of_a_file(tmp_path):

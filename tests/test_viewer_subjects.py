@@ -84,6 +84,12 @@ def test_frames_in_motion_look_like_the_still_ones(shape, scene):
         assert np.abs(pixels - wanted).mean() < 6
 
 
+def test_a_glance_at_a_scene_is_its_render_to_40_decibels(scene):
+    camera = scene.view((200, 150))
+    difference = scene.glance(camera) / 255.0 - scene.render(camera=camera) / 255.0
+    assert -10 * np.log10((difference**2).mean() + 1e-12) > 40
+
+
 def test_a_crop_box_leaves_out_what_lies_beside_it(shape, scene):
     for run in (shape, scene):
         subject = subject_of(run)

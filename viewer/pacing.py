@@ -1,8 +1,9 @@
 """How large a frame may be, so that it comes in time: a pure function of the frames before it.
 
 The time of a frame is taken as a + b * pixels, fitted to the last ones. A ladder of scales keeps
-sizes few. One frame that comes too late takes a step down at once; a step up waits until the hand
-rests, so that the picture does not flicker between two sizes.
+sizes few. Frames that come too late take a step down at once, but for a single one that is unlike
+those before it; a step up waits until the hand rests, so that the picture does not flicker between
+two sizes.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-LADDER = (1.0, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 6, 1 / 8)
+LADDER = (1.0, 7 / 8, 3 / 4, 5 / 8, 1 / 2, 7 / 16, 3 / 8, 5 / 16, 1 / 4, 5 / 24, 1 / 6, 1 / 8)
 AIM = 0.012  # seconds that nine frames of ten take at the most
 LATE = 1 / 60  # a frame that took longer was missed
-EASY = 0.010  # seconds that frames take before a step up
+EASY = 0.0115  # seconds that nine of ten frames are expected to take after a step up
+_LEAP = 1.5  # how much larger a frame may be than the one before
 MEMORY = 16  # frames
+_FEW = 8  # frames, of which two that are late are no accident
 LEARNING = 8  # frames after the first, in which steps up need no rest
 CALM = 12  # easy frames before a step up
 _PATIENCE = 120  # easy frames before a step up without a rest
@@ -58,7 +61,10 @@ class Pace:
         frames = (*self.frames, frame)[-MEMORY:]
         now = replace(self, frames=frames, seen=self.seen + 1)
         if frame.seconds > LATE:
-            return now._down(whole)
+            late = sum(f.seconds > LATE for f in frames[-_FEW:])
+            if now.seen <= LEARNING or late > 1 or now.expected(whole * now.scale**2) > AIM:
+                return now._down(whole)
+            return replace(now, easy=0)
         if self.rung == 0:
             return now
         # Frames of one size do not tell what pixels cost: while learning another size is tried.
@@ -68,9 +74,10 @@ class Pace:
         if tries and frame.seconds > EASY:
             return now
         now = replace(now, easy=now.easy + 1)
-        if now.seen <= LEARNING or now.easy >= now.patience:
-            hurried = now.seen > LEARNING
-            return replace(now, rung=self.rung - 1, easy=0, rose=now.seen if hurried else self.rose)
+        if now.seen <= LEARNING:
+            return replace(now, rung=now.rung - 1 if tries else now._leap(whole), easy=0)
+        if now.easy >= now.patience:
+            return replace(now, rung=now._leap(whole), easy=0, rose=now.seen)
         return now
 
     def rested(self, whole: int) -> Pace:
@@ -93,6 +100,15 @@ class Pace:
         """The largest scale of LADDER whose frames come within `seconds`."""
         fitting = (s for s in LADDER if self.expected(whole * s * s) <= seconds)
         return next(fitting, LADDER[-1])
+
+    def _leap(self, whole: int) -> int:
+        """The rung of the largest frame that is no leap, and expected to be easy."""
+        rung = self.rung
+        while rung and LADDER[rung - 1] <= _LEAP * self.scale:
+            if self.expected(whole * LADDER[rung - 1] ** 2) > EASY:
+                break
+            rung -= 1
+        return rung
 
     def _down(self, whole: int) -> Pace:
         """One step, or as many as the frames say; while learning as many as they say."""

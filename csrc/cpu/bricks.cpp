@@ -17,8 +17,8 @@ constexpr int kRays = kSquareSide * kSquareSide;
 constexpr int kMostNumbers = (3 * kMostHarmonicDegree * kMostHarmonicDegree + 15) / 16 * 16;
 
 constexpr size_t kAhead = 24;  // samples
-// Samples of a ray share a colour up to this weight, in so many steps, without a gap.
-constexpr float kHeavy = 0.1f, kMostSteps = 3.0f, kMostGap = 1.5f;
+// Samples of a ray share a colour in so many steps, without a gap.
+constexpr float kMostSteps = 3.0f, kMostGap = 1.5f;
 
 struct Sample {
   uint32_t vertex, ray;  // of its cell; in its square, in the order of patches
@@ -28,8 +28,9 @@ struct Sample {
 // One thread's workspace.
 class Square {
  public:
-  Square(const Bricks& bricks, const BrickCameras& cameras, const BrickWalk& walk)
-      : bricks_(bricks), cameras_(cameras), walk_(walk) {}
+  Square(const Bricks& bricks, const BrickCameras& cameras, const BrickWalk& walk,
+         float shared_weight)
+      : bricks_(bricks), cameras_(cameras), walk_(walk), shared_weight_(shared_weight) {}
 
   void draw(const BrickView& view, int64_t square, float* colours, float* opacity, float* depth) {
     samples_.clear();
@@ -50,7 +51,11 @@ class Square {
       march_bricks(bricks_, walk_.rule, walk_.limits, walk, transmittance,
                    [&](Pack weight, const InBrick<Pack>& in, Pack t) {
                      depth = fma(weight, t, depth);
-                     gather(patch, walk, weight, in, t, cluster);
+                     if (shared_weight_ > 0.0f) {
+                       gather(patch, walk, weight, in, t, cluster);
+                     } else {
+                       note(patch, weight, in);
+                     }
                    });
       flush(patch, walk, splat<Pack>(0.0f) < cluster.weight, cluster);
       store(opacity_ + patch * kWidth, splat<Pack>(1.0f) - transmittance);
@@ -79,7 +84,7 @@ class Square {
     cluster.moment = fma(weight, t, cluster.moment);
     cluster.in.vertex = select(counts, in.vertex, cluster.in.vertex);
     for (int d = 0; d < 3; ++d) cluster.in.at[d] = select(counts, in.at[d], cluster.in.at[d]);
-    const auto is_heavy = splat<Pack>(kHeavy) < cluster.weight;
+    const auto is_heavy = splat<Pack>(shared_weight_) < cluster.weight;
     const auto is_long = splat<Pack>((kMostSteps - 0.5f) * walk_.rule.step) < t - cluster.begun;
     const auto full = PackMask{counts.v & (is_heavy.v | is_long.v)};
     flush(patch, walk, full, cluster);
@@ -209,6 +214,7 @@ class Square {
   const Bricks& bricks_;
   const BrickCameras& cameras_;
   const BrickWalk& walk_;
+  float shared_weight_;
   std::vector<Sample> samples_;
   alignas(64) float opacity_[kRays], depth_[kRays], directions_[3][kRays], rgb_[3][kRays];
   alignas(64) float sums_[kRays * kMostNumbers], turned_[kRays * kMostNumbers];
@@ -216,6 +222,7 @@ class Square {
 
 std::tuple<Tensor, Tensor, Tensor> bricks_render(Tensor pose, Tensor intrinsics, int64_t width,
                                                  int64_t height, BRICKS, BRICK_WALK,
+                                                 double shared_weight,
                                                  std::optional<Tensor> cancel) {
   const Bricks bricks = checked_bricks(BRICK_ARGUMENTS);
   const BrickWalk walk = checked_walk(BRICK_WALK_ARGUMENTS);
@@ -229,7 +236,7 @@ std::tuple<Tensor, Tensor, Tensor> bricks_render(Tensor pose, Tensor intrinsics,
   std::vector<std::optional<Square>> own(num_workers());
   parallel_tasks(view.squares(), [&](int64_t square, int worker) {
     if (stop && *stop) return;
-    if (!own[worker]) own[worker].emplace(bricks, cameras, walk);
+    if (!own[worker]) own[worker].emplace(bricks, cameras, walk, static_cast<float>(shared_weight));
     own[worker]->draw(view, square, to_colours, to_opacity, to_depth);
   });
   STD_TORCH_CHECK(!stop || !*stop, "cancelled");

@@ -32,6 +32,7 @@ using RadianceStages = StageSums<kStages>;
 
 constexpr int kRunRays = RayWalks::kMost;  // at most
 constexpr int kWaveSamples = 8;            // of a ray in a wave, at least
+constexpr int kPictureWave = 4;            // of a picture, most of whose rays end soon
 
 // What of a tile of samples is no matrix. Coordinates are [dim][kTile].
 struct SampleTile {
@@ -126,6 +127,7 @@ class RayMarcher {
         weights_(weights),
         density_(weights),
         features_(field.table.outputs()),
+        least_wave_(spans ? kPictureWave : kWaveSamples),
         spans_(spans),
         clock_(stages) {}
 
@@ -163,7 +165,7 @@ class RayMarcher {
     MarchSample sample;
     // Few rays fill a tile: its lanes cost the same if they are empty.
     const int active_rays = static_cast<int>(active_.size());
-    wave_samples_ = active_rays ? std::max(kWaveSamples, kTile / active_rays) : kWaveSamples;
+    wave_samples_ = active_rays ? std::max(least_wave_, kTile / active_rays) : least_wave_;
     for (Active& active : active_) {
       const float time = times_ ? times_[first + active.ray] : 0.0f;
       active.count = 0;
@@ -241,7 +243,7 @@ class RayMarcher {
   const typename Decoder::Weights& weights_;
   typename Decoder::Density density_;
   TileRows features_;
-  int wave_samples_ = kWaveSamples;
+  int least_wave_, wave_samples_ = kWaveSamples;
   std::vector<SampleTile> wave_;
   std::vector<Active> active_;
   RayWalks walks_;

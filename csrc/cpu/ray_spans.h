@@ -1,5 +1,5 @@
-// Where along rays something may be: most rays of a picture pass by all matter, and the others come a
-// long way before it. A pack of rays is compared with the balls around all words of an occupancy
+// Where along rays something may be: most rays of a picture pass by all matter, and the others come
+// a long way before it. A pack of rays is compared with the balls around all words of an occupancy
 // that are not empty, which costs less than a few steps of its walk.
 #pragma once
 
@@ -66,8 +66,7 @@ class RaySpans {
       const Pack away = sqrt(away2), last = away + reach;
       const Pack within = fma(last, spread, reach);
       const Pack beside2 = away2 - along * along;
-      const auto is_met =
-          (beside2 < within * within) & (splat<Pack>(0.0f) - within < along);
+      const auto is_met = (beside2 < within * within) & (splat<Pack>(0.0f) - within < along);
       near = min(select(is_met, away - reach, near), near);
       far = max(select(is_met, last, far), far);
     }

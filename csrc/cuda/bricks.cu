@@ -55,7 +55,7 @@ __global__ void see(const Bricks bricks, const PixelRays rays, uint8_t* flags) {
 
 std::tuple<Tensor, Tensor, Tensor> bricks_render(Tensor pose, Tensor intrinsics, int64_t width,
                                                  int64_t height, BRICKS, BRICK_WALK,
-                                                 std::optional<Tensor>) {
+                                                 double /*shared_weight*/, std::optional<Tensor>) {
   const Bricks bricks = checked_bricks(BRICK_ARGUMENTS);
   const PixelRays rays{checked_cameras(pose, intrinsics, width, height),
                        checked_walk(BRICK_WALK_ARGUMENTS)};

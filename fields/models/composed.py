@@ -12,7 +12,7 @@ from fields.configs.composed import (
     RbfRadianceConfig,
     TriPlaneRadianceConfig,
 )
-from fields.models.radiance import Radiance, time_scale
+from fields.models.radiance import EXACT, Limits, Radiance, time_scale
 from fields.models.rbf import Rbf
 from fields.ops.radiance import LARGEST_LOG_DENSITY
 from fields.points import as_matrix
@@ -70,6 +70,7 @@ class RbfRadiance(ComposedRadiance):
         times: Tensor | None = None,
         *,
         width: int | None = None,
+        limits: Limits = EXACT,
         cancel: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See Radiance.trace; on the CPU it is one op, of Gaussians on a grid."""
@@ -83,10 +84,12 @@ class RbfRadiance(ComposedRadiance):
                 self.inner.params,
                 self.spec,
                 times=self.scaled(times),
+                min_weight=limits.weight,
+                min_transmittance=limits.transmittance,
                 width=width,
                 cancel=cancel,
             )
-        return super().trace(origins, directions, times, width=width, cancel=cancel)
+        return super().trace(origins, directions, times, width=width, limits=limits, cancel=cancel)
 
 
 class TriPlaneRadiance(ComposedRadiance):

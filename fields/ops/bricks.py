@@ -110,6 +110,7 @@ def bricks_render(
     near: float = 0.0,
     min_weight: float = 1e-3,
     min_transmittance: float = 1e-2,
+    shared_weight: float = 0.0,
     cancel: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What a pinhole camera sees of bricks.
@@ -125,6 +126,8 @@ def bricks_render(
         step, near: lengths of the unit cube.
         min_weight: samples of less weight count as empty.
         min_transmittance: a ray ends where it lets pass less.
+        shared_weight: on a CPU, up to three samples that follow one another share the colour of
+            their middle, until they weigh so much; 0: each has its own, as on CUDA always.
         cancel: uint8 [1]; once it is set, RuntimeError("cancelled") is raised.
 
     Returns:
@@ -135,6 +138,7 @@ def bricks_render(
     """
     check_cameras(bricks, pose[None], intrinsics[None], size)
     _check_walk(step, near)
+    in_range("shared_weight", shared_weight, 0.0, 1.0)
     cancel_flag(cancel)
     return _ops.bricks_render(
         pose[None].contiguous(),
@@ -145,6 +149,7 @@ def bricks_render(
         step,
         min_weight,
         min_transmittance,
+        shared_weight,
         cancel,
     )
 

@@ -121,6 +121,8 @@ class SceneSubject(Solid):
         if output == "occupancy":
             return self._occupancy(camera, settings), FIELD
         run = self._bounded(settings)
+        if output == "colour":
+            return run.glance(camera, self._time(settings), cancel), FIELD
         traced = run.trace(camera, self._time(settings), cancel)
         return self._shown(run, camera, traced, settings), FIELD
 
