@@ -28,7 +28,7 @@ CHECKPOINT_SHARE = 0.03  # of the time may go into checkpoints
 
 
 class Diverged(FieldsError):
-    """A number of the training is no longer finite."""
+    """A number of the training is no longer finite, or nothing is left that could learn."""
 
 
 @dataclass

@@ -154,7 +154,7 @@ FADING = Schedule(fading=20.0)
 SCHEDULES = {
     "picture": Schedule(hold=0.3, last=0.03),
     "shape": Schedule(hold=0.5, last=0.02),
-    "scene": Schedule(hold=0.4, last=0.1),
+    "scene": Schedule(hold=0.4, last=0.1, warming=64),
 }
 
 # Of scenes. A batch is counted in samples that are trained on; small ones learn more in a second

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fields import ops, steps
 from fields.errors import FieldsError
+from fields.loop import Diverged
 from fields.march import march
 from fields.models.composed import RbfRadiance
 from fields.models.radiance import Radiance, RadianceField
@@ -78,6 +79,8 @@ class _RayStep:
             step=step,
             samples=None if every else LOOKS,
         )
+        if not every and not self.occupancy.bits.any():
+            raise Diverged(f"step {step}: the field has no density left")
 
     def _walk(self, step: int) -> tuple[Tensor, ops.MarchSpec]:
         """The cells that rays are marched through, and how."""

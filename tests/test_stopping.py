@@ -4,6 +4,7 @@ import json
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from fields import plan
@@ -19,6 +20,14 @@ def test_a_schedule_holds_then_falls_to_its_last_factor():
     values = [schedule.factor(i / 50) for i in range(51)]
     assert values == sorted(values, reverse=True)
     assert {CONSTANT.factor(i / 9) for i in range(10)} == {1.0}
+
+
+def test_a_rate_that_warms_up_rises_evenly_and_then_is_as_without():
+    warm, cold = Schedule(hold=0.5, last=0.1, warming=10), Schedule(hold=0.5, last=0.1)
+    assert [warm.factor(0.0, step) for step in range(12)] == pytest.approx(
+        [*np.arange(1, 11) / 10, 1, 1]
+    )
+    assert warm.factor(0.8, 10) == cold.factor(0.8, 10)
 
 
 def test_a_plan_survives_the_way_through_json():
