@@ -63,7 +63,8 @@ def fit(scene, out, **options) -> SceneRun:
 
 @pytest.fixture(scope="module")
 def fitted(scene, tmp_path_factory):
-    return fit(scene, tmp_path_factory.mktemp("fitted") / "run", steps=250)
+    options = {"steps": 300, "sigma": 2.0, "rate": 5e-3}
+    return fit(scene, tmp_path_factory.mktemp("fitted") / "run", **options)
 
 
 # ---- the method
