@@ -86,6 +86,7 @@ def plainly(field, origin, direction):
     a, b = azimuth - i, elevation - j
     layers = split_params(field.inner.params, x.shape[1], field.inner.mlp)
     for layer, (weight, bias) in enumerate(layers):
+        assert bias is not None
         x = x @ weight.T + bias
         if layer == field.config.depth:
             break
