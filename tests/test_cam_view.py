@@ -319,7 +319,7 @@ def test_the_viewer_draws_the_field_and_crops_it_without_its_density(fitted):
     assert not subject.can_bake(True)
     camera = fitted.view((40, 40))
     drawn = subject.draw(camera, settings, GO_ON)[0]
-    assert np.array_equal(drawn, fitted.render(camera=camera))
+    assert np.abs(drawn.astype(int) - fitted.render(camera=camera)).max() <= 1
     box = np.asarray(subject.box(), float)
     box[0] = box[1] - 0.01
     cut = subject.draw(camera, settings | {"box": box.ravel().tolist()}, GO_ON)[0]

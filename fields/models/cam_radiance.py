@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from fields import ops
 from fields.configs.composed import VIEW_KNOTS, CamRadianceConfig
 from fields.models.cam import Cam
 from fields.models.composed import ComposedRadiance
+from fields.models.radiance import EXACT, Limits
 from fields.occupancy import open_at
 
 _SAMPLES = 1 << 18  # drawn at a time
@@ -86,11 +88,13 @@ class CamRadiance(ComposedRadiance):
         times: Tensor | None = None,
         *,
         width: int | None = None,
+        limits: Limits = EXACT,
         cancel: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """See Radiance.trace; with `view` of whole rays."""
+        """See Radiance.trace; with `view` of whole rays, of which nothing is left out."""
         if not self.of_rays:
-            return super().trace(origins, directions, times, width=width, cancel=cancel)
+            how: dict[str, Any] = {"width": width, "limits": limits, "cancel": cancel}
+            return super().trace(origins, directions, times, **how)
         parts = []
         with torch.no_grad():
             for at in torch.arange(len(origins), device=origins.device).split(
