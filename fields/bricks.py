@@ -62,10 +62,10 @@ class Eyes:
 
 
 def can_be_baked(field: Radiance) -> bool:
-    """It does not move, and lies in the unit cube: all of space, contracted, is left to the field
-    itself, since rays are bent there."""
+    """It does not move, has a density whoever looks, and lies in the unit cube: all of space,
+    contracted, is left to the field itself, since rays are bent there."""
     march = field.march
-    still = field.dim == 3 and not march.contract and march.growth == 0
+    still = field.dim == 3 and not field.of_rays and not march.contract and march.growth == 0
     return still and field.occupancy.bits.shape[0] == 1
 
 
@@ -90,7 +90,9 @@ def bake_in_parts(
     Yields None after each part and at last the bricks; None again where even a coarse grid would
     have too many of them.
     """
-    check(can_be_baked(field), "only a field without time, in the unit cube, can be baked")
+    check(
+        can_be_baked(field), "only a field of places, without time, in the unit cube, can be baked"
+    )
     check(
         resolution in (64, 128, 256, 512, 1024),
         f"resolution must be a power of two from 64 to 1024, got {resolution}",

@@ -151,11 +151,13 @@ SCENE_MODELS = {
         Model(
             name="cam",
             use="Of scenes: as fourier, with every layer normalised, then scaled and shifted by"
-            " small grids over space, or over time where the scene moves: for small files.",
+            " small grids over space, or over time where the scene moves: for small files. With"
+            " --view as published: grids over the direction of the view, norm over a ray's samples,"
+            " and no mesh.",
             source="Lee et al. 2024, Coordinate-Aware Modulation for Neural Fields,"
             " arXiv 2311.14993",
             config=CamRadianceConfig,
-            module="fields.models.composed:CamRadiance",
+            module="fields.models.cam_radiance:CamRadiance",
         ),
     ]
 }

@@ -42,8 +42,10 @@ class Estimator(Protocol):
 def roi_of(field: Radiance) -> list[float]:
     """The six numbers of `roi_aabb`: the smallest cube of the occupancy.
 
-    Raises FieldsError for contracted space, which nerfacc's grid does not have.
+    Raises FieldsError for contracted space, which nerfacc's grid does not have, and for a field
+    whose places alone have no density.
     """
+    field.require_places()
     if field.march.contract:
         raise FieldsError("nerfacc's grid has no contraction; a scene without an end stays here")
     half = 0.5**field.occupancy.cascades

@@ -133,6 +133,17 @@ def cells(words: Tensor, resolution: int) -> Tensor:
     return bits.permute(0, 3, 1, 4, 2, 5).reshape([resolution] * 3).bool()
 
 
+def open_at(bits: Tensor, resolution: int, coords: Tensor) -> Tensor:
+    """Which places [N, 3] in [0, 1] lie in cells that may have density, those of the smallest cube
+    that holds them: bool [N]. `bits` of an Occupancy."""
+    away = 2 * (coords - 0.5).abs().amax(1)
+    cube = (away.log2().ceil() + len(bits) - 1).clamp(0, len(bits) - 1).long()
+    side = torch.exp2((cube + 1 - len(bits)).to(coords))[:, None]
+    at = (((coords - 0.5) / side + 0.5) * resolution).long().clamp(0, resolution - 1)
+    x, y, z = at.unbind(1)
+    return torch.stack([cells(words, resolution) for words in bits])[cube, z, y, x]
+
+
 def words_of(cells: Tensor) -> Tensor:
     """`cells` turned around, for the lowest level of a cascade's words: [n, n, n] -> int64
     [n^3 / 64]. Levels above may say of more cells that they may have density."""

@@ -13,6 +13,7 @@ from fields import ops, steps
 from fields.errors import FieldsError
 from fields.loop import Diverged
 from fields.march import march
+from fields.models.cam_radiance import CamRadiance
 from fields.models.composed import RbfRadiance
 from fields.models.radiance import Radiance, RadianceField
 from fields.ops.training import step_workspace
@@ -72,6 +73,8 @@ class _RayStep:
             return
         if self.error_map is not None:
             self.error_map.follow()
+        if self.field.of_rays:
+            return
         every = step <= FOG_UNTIL
         self.occupancy.update(
             self._density(step),
@@ -190,33 +193,37 @@ class MarchedStep(_RayStep, steps.AutogradStep):
         self.loss = steps.LOSSES[loss] if isinstance(loss, str) else loss
 
     def __call__(self, step: int, factor: float) -> Tensor:
-        training, seed, field = self.plan.training, self.plan.seed, self.field
+        training = self.plan.training
         self._look(step)
         rays = self._rays(step)
-        seen = march(
-            field,
-            rays.origins,
-            rays.directions,
-            *self._walk(step),
-            times=rays.times,
-            seed=seed,
-            step=step,
-            density=lambda *where: field.density(*where)[0],
-            min_weight=self._least_weight(step),
-        )
-        values = seen.over(rays.backgrounds)
+        values, kept = self._see(rays, step)
         loss = self._weighted(values, rays)
         names, parameters = zip(*self.moments.parameters.items(), strict=True)
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         for name, gradient in zip(names, gradients, strict=True):
             if gradient is not None:
                 self._improve(name, gradient, step, factor, training)
-        kept = max(len(seen.t), 1)
-        wanted = int(self.count) * training.batch / kept
+        wanted = int(self.count) * training.batch / max(kept, 1)
         self.count.fill_(int(min(max(wanted, _LEAST_RAYS), _MOST_RAYS, 2 * int(self.count))))
         if self.error_map is not None:
             self.error_map.add(rays.pixels, self._each(values.detach(), rays.colours))
         return loss.detach()
+
+    def _see(self, rays: Rays, step: int) -> tuple[Tensor, int]:
+        """What rays see over their backgrounds [R, 3], and how many samples that took."""
+        field = self.field
+        seen = march(
+            field,
+            rays.origins,
+            rays.directions,
+            *self._walk(step),
+            times=rays.times,
+            seed=self.plan.seed,
+            step=step,
+            density=lambda *where: field.density(*where)[0],
+            min_weight=self._least_weight(step),
+        )
+        return seen.over(rays.backgrounds), len(seen.t)
 
     def _weighted(self, values: Tensor, rays: Rays) -> Tensor:
         """The loss [] of a batch; a loss of the user's own takes all rays alike."""
@@ -230,14 +237,28 @@ class MarchedStep(_RayStep, steps.AutogradStep):
         return (away.abs() if self.loss is steps.l1 else away.square()).mean(1)
 
 
+class WholeRayStep(MarchedStep):
+    """A field that is asked by whole rays, all of whose samples are trained on."""
+
+    field: CamRadiance
+
+    def _see(self, rays: Rays, step: int) -> tuple[Tensor, int]:
+        seed = self.plan.seed
+        colours, opacity, _ = self.field.along(rays.origins, rays.directions, seed=seed, step=step)
+        values = colours + (1 - opacity)[:, None] * rays.backgrounds
+        return values, len(values) * self.field.config.ray_samples
+
+
 def choose(
     field: nn.Module, signal: SceneSignal, plan: Plan, loss: str | steps.Loss
-) -> FusedRayStep | MarchedStep:
+) -> FusedRayStep | MarchedStep | WholeRayStep:
     """The fastest step that fits."""
     if not isinstance(field, Radiance):
         raise FieldsError(
             f"{type(field).__name__} has no density and colour; a scene needs a Radiance field"
         )
+    if isinstance(field, CamRadiance) and field.of_rays:
+        return WholeRayStep(field, signal, plan, loss)
     fused = isinstance(loss, str) and op_of(field) is not None
     parameters = list(field.parameters())
     on_cpu = parameters[0].device.type == "cpu"

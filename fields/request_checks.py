@@ -39,9 +39,8 @@ def check_only(given: Mapping[str, Any], known: Mapping[str, Setting]) -> None:
         other, values = known[name].only or (name, ())
         held = given.get(other, known[other].default)
         if values and held not in values:
-            raise FieldsError(
-                f"{flag(name)} is for {flag(other)} {either(values)}, not {held}; leave it away"
-            )
+            wanted = "" if values == (True,) else f" {either(values)}, not {held}"
+            raise FieldsError(f"{flag(name)} is for {flag(other)}{wanted}; leave it away")
 
 
 def check_number(name: str, value: Any, low: float, high: float, *, whole: bool = False) -> None:

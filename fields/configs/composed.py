@@ -1,6 +1,6 @@
 """Radiance fields that are made of another model, which gives the density and what colour takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 from fields.configs.base import Config, TooSmall, setting, settings
@@ -10,12 +10,15 @@ from fields.configs.marched import MarchedConfig
 from fields.configs.radiance import finest_of, grid_for, growth_to, time_cells, time_setting
 from fields.configs.rbf import RbfConfig
 from fields.configs.triplane import TriPlaneConfig
+from fields.errors import SettingError
 
 C = TypeVar("C", bound="ComposedConfig")
 _OWN = {"channels", "dim", "seed"}
 _CAM_WIDTH = 64
 _LEAST_KNOTS, _MOST_KNOTS = 8, 128  # of an axis of a grid, among which a size is found
 _TIME = "3"  # the number of that coordinate
+_OVER_PLACES = ("over", "grid_size", "modulation")  # what is said of grids that span places
+VIEW_KNOTS = 10, 3  # of azimuth and elevation, as published
 
 
 @dataclass(frozen=True)
@@ -160,9 +163,14 @@ class CamRadianceConfig(ComposedConfig, CamConfig):
     """A network on sines and cosines of the place, whose layers are normalised over the features
     of a sample, then scaled and shifted by small grids (Lee et al. 2024).
 
-    The grids span space, or time where the scene moves. Published for scenes at rest are grids over
-    the direction of the view and a norm over the samples of a ray: then the density of a place
-    depends on who looks at it, and neither empty space nor a mesh is defined.
+    The grids span space, or time where the scene moves. With `view` they span the direction of the
+    view, and the norm is over all samples of a ray, as published for scenes at rest: then the
+    density of a place depends on who looks at it, and neither empty space nor a mesh is defined.
+    Every ray has `ray_samples` samples, evenly between where it enters and leaves the cube.
+
+    Knowingly not as released: the azimuth, around the z axis, is periodic, so that nothing jumps at
+    180 degrees; and the knots of the elevation lie at -90, 0 and 90 degrees, where the released
+    ones hold looking down alone, from 0 to -90. At the poles the azimuth is that of the limit.
     """
 
     base: ClassVar[type[Config]] = CamConfig
@@ -174,6 +182,57 @@ class CamRadianceConfig(ComposedConfig, CamConfig):
     output_activation: str = setting(
         "none", help="after the last layer", choices=("none",), flag=False
     )
+    view: bool = setting(
+        False, help="as published: grids over the direction of the view, norm over the samples of a"
+        " ray; then there is no empty space and no mesh",
+    )  # fmt: skip
+    ray_samples: int = setting(
+        128, help="of a ray, whatever is empty", low=8, high=4096, only=("view", (True,))
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.view:
+            return
+        if self.dim == 4:
+            raise SettingError("view is for scenes at rest, and this one moves", "view")
+        if self.contract:
+            raise SettingError("view is for scenes with an end, and this one goes on", "view")
+        usual = {item.name: item.default for item in settings(self)}
+        for name in _OVER_PLACES:
+            if getattr(self, name) != usual[name]:
+                raise SettingError(
+                    f"{name} means nothing with view, whose grids have {VIEW_KNOTS[0]} x"
+                    f" {VIEW_KNOTS[1]} knots of the direction; leave it away",
+                    name,
+                    "view",
+                )
+
+    @property
+    def inner(self) -> CamConfig:
+        """As of all; without grids of its own where they span the view."""
+        inner = super().inner
+        assert isinstance(inner, CamConfig)
+        return replace(inner, grids=False) if self.view else inner
+
+    @property
+    def _of_view(self) -> int:
+        """Numbers in grids over the view."""
+        return 2 * self.depth * VIEW_KNOTS[0] * VIEW_KNOTS[1] if self.view and self.grids else 0
+
+    @property
+    def parameters(self) -> int:
+        return super().parameters + self._of_view
+
+    @property
+    def stored(self) -> int:
+        return super().stored + self._of_view
+
+    @property
+    def multiply_adds(self) -> int:
+        """As of `cam`: grids are counted as if each sample read them."""
+        reading = self.depth * (2 * 2 ** len(VIEW_KNOTS) + self.width) if self._of_view else 0
+        return super().multiply_adds + reading
 
     @classmethod
     def defaults(
@@ -197,6 +256,8 @@ class CamRadianceConfig(ComposedConfig, CamConfig):
         if len(shape) == 4 and options.get("over", _TIME) == _TIME:
             usual |= {"over": _TIME, "grid_size": 16}
         filled = {**usual, **options}
+        if filled.get("view"):
+            return cls._for_view(channels, shape, max_parameters, filled)
         given = not {"width", "grid_size"}.isdisjoint(options)
         if max_parameters is None or given or len(shape) == 4:
             return super().for_signal(channels, shape, max_parameters=max_parameters, **filled)
@@ -210,3 +271,22 @@ class CamRadianceConfig(ComposedConfig, CamConfig):
                 return config
         filled.pop("grid_size", None)
         return super().for_signal(channels, shape, max_parameters=max_parameters, **filled)
+
+    @classmethod
+    def _for_view(
+        cls, channels: int, shape: tuple[int, ...], most: int | None, options: dict[str, Any]
+    ) -> "CamRadianceConfig":
+        """The network takes what a size leaves beside grids over the view, which are small."""
+        asked = cls(channels, len(shape), **options)  # refuses what does not go with them
+        places = {"grids": False, "grid_size": asked.grid_size}
+        beside = asked._of_view
+        try:
+            found = super().for_signal(
+                channels,
+                shape,
+                max_parameters=None if most is None else most - beside,
+                **{**options, **places},
+            )
+        except TooSmall as error:
+            raise TooSmall(error.least + beside) from None
+        return replace(found, grids=asked.grids)

@@ -100,8 +100,23 @@ class Cam(nn.Module):
 
         The same as one kernel's up to rounding; anywhere, and with any grids.
         """
+        return self.modulated(coords, coords[:, list(self.config.axes)], self.table)
+
+    def modulated(
+        self, coords: Tensor, positions: Tensor, table: Tensor, samples: int | None = None
+    ) -> Tensor:
+        """`layer_by_layer`, by grids of the caller's.
+
+        Args:
+            coords: [N, dim] in [0, 1].
+            positions: [N, K] in [0, 1], where the grids are read.
+            table: [depth, 2, *knots, channels], with K axes of knots.
+            samples: so many successive rows are normalised together, where rows are normalised.
+        """
         mlp, x = self.mlp, self.inputs(coords)
-        positions = coords[:, list(self.config.axes)]
+        normalise = self.config.normalise
+        if samples is not None and normalise == "features":
+            normalise = "ray"
         layers = split_params(self.params, x.shape[1], mlp)
         for i, (weight, bias) in enumerate(layers):
             omega = mlp.first_omega if i == 0 else mlp.omega
@@ -111,10 +126,11 @@ class Cam(nn.Module):
             x = nn.functional.linear(x, weight * omega if omega != 1 else weight, bias)
             if i < mlp.depth:
                 spec = ops.ModulationSpec(
-                    "none" if i == 0 and mlp.activation != "relu" else self.config.normalise,
+                    "none" if i == 0 and mlp.activation != "relu" else normalise,
+                    samples or 1,
                     activation="none" if mlp.activation == "finer" else mlp.activation,
                 )
-                x = ops.modulate(x, positions, self.table[i, 0], self.table[i, 1], spec)
+                x = ops.modulate(x, positions, table[i, 0], table[i, 1], spec)
                 if mlp.activation == "finer":
                     x = torch.sin((x.detach().abs() / omega + 1) * x)
         return _OUTPUTS[mlp.output_activation](x)

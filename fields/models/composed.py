@@ -6,7 +6,6 @@ from torch import Tensor
 
 from fields import catalogue, ops
 from fields.configs.composed import (
-    CamRadianceConfig,
     ComposedConfig,
     FourierRadianceConfig,
     RbfRadianceConfig,
@@ -34,7 +33,10 @@ class ComposedRadiance(Radiance):
         self.inner = catalogue.build(config.inner)
 
     def density(self, coords: Tensor, times: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        values = self.inner(self.places(coords, times))
+        return self.split(self.inner(self.places(coords, times)))
+
+    def split(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Values [..., outputs] of the model within -> density [...] and features for `colour`."""
         return values[..., 0].clamp(max=LARGEST_LOG_DENSITY).exp(), values[..., 1:]
 
     def colour(self, features: Tensor, directions: Tensor) -> Tensor:
@@ -102,16 +104,3 @@ class FourierRadiance(ComposedRadiance):
     """See FourierRadianceConfig."""
 
     kind = FourierRadianceConfig
-
-
-class CamRadiance(ComposedRadiance):
-    """See CamRadianceConfig."""
-
-    kind = CamRadianceConfig
-    config: CamRadianceConfig
-
-    def __init__(self, channels: int = 3, dim: int = 3, **settings):
-        super().__init__(channels, dim, **settings)
-        if dim == 4 and self.config.trunk == "fourier":
-            # A view a moment says little of what lies between moments.
-            self.inner.frequencies[:, 3] *= self.config.time_sigma / self.config.sigma

@@ -12,6 +12,7 @@ from fields import ops
 from fields.configs.marched import MarchedConfig
 from fields.configs.radiance import RadianceConfig
 from fields.encodings.hash_grid import init_table
+from fields.errors import FieldsError
 from fields.march import march
 from fields.mlp import init_params
 from fields.occupancy import THRESHOLD, Occupancy
@@ -40,9 +41,11 @@ class Radiance(nn.Module):
         occupancy: where it is empty.
         march: how rays are walked.
         time_scale: what times are multiplied by before a field looks them up.
+        of_rays: it is asked by whole rays: a place alone has no density, and none is empty.
     """
 
     time_scale: float = 1.0
+    of_rays: bool = False
 
     def __init__(self, config: MarchedConfig):
         super().__init__()
@@ -68,6 +71,14 @@ class Radiance(nn.Module):
     def scaled(self, times: Tensor | None) -> Tensor | None:
         """Times as the fourth coordinate of the field."""
         return None if times is None else self.time_scale * times
+
+    def require_places(self) -> None:
+        """FieldsError where places alone have no density."""
+        if self.of_rays:
+            raise FieldsError(
+                "the density of this field depends on who looks at it: it has no mesh, no points"
+                " and no empty space; fields render and fields view draw it"
+            )
 
     def density(self, coords: Tensor, times: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """coords [..., 3] in [0, 1] and, of a scene that moves, times [...] in [0, 1] -> density

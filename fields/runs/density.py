@@ -23,9 +23,12 @@ class Density:
     Args:
         field: of the scene.
         time: from 0 to 1, where it moves.
+
+    Raises FieldsError where places alone have no density.
     """
 
     def __init__(self, field: Radiance, time: float | None = None):
+        field.require_places()
         self.field, self.time = field, time
         self.where = device_of(field)
         self.occupied = cells(field.occupancy.bits[-1], field.march.resolution)

@@ -40,7 +40,7 @@ from fields_viewer.subjects.subject import (
 
 _SAME_VIEW = 1e-4  # difference of matrices, over the length of the scene
 _PHOTOS = 16  # that are kept
-_OUTPUTS = ("colour", "depth", "normals", "opacity", "occupancy")
+_OUTPUTS = ("colour", "depth", "normals", "opacity", "occupancy")  # the last of places alone
 
 
 class SceneSubject(Solid):
@@ -64,11 +64,15 @@ class SceneSubject(Solid):
         self._photos: dict[tuple[str, int], np.ndarray] = {}  # by split and number
 
     def settings(self) -> list[Setting]:
+        places = not self.run.field.of_rays  # that have a density, and are empty without
         result = [
-            Setting("output", "Output", "colour", choices=_OUTPUTS),
+            Setting("output", "Output", "colour", choices=_OUTPUTS if places else _OUTPUTS[:-1]),
             Setting("colours", "Colours of depth", "grey", choices=COLOURS),
-            Setting("threshold", "Least density", 0.0, high=3.0, step=0.05, is_power=True),
         ]
+        if places:
+            result.append(
+                Setting("threshold", "Least density", 0.0, high=3.0, step=0.05, is_power=True)
+            )
         if self.run.moves:
             result.insert(1, Setting("time", "Time", 0.0))
         return [*result, Setting("compare", "Beside it", "off", choices=COMPARE)]
