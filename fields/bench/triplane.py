@@ -19,7 +19,7 @@ from fields.bench.options import check_amounts, check_numbers
 from fields.errors import FieldsError, flag
 
 OUT, DEMO = Path("runs", "bench-triplane"), Path("runs", "bench-triplane-demo")
-STORES, INITS = ("sdf", "udf", "occupancy"), ("individual", "shared")
+STORES, INITS = ("sdf", "udf", "occupancy", "radiance"), ("individual", "shared")
 # What is asked for, where nothing else is: in earnest, for a look, and of the made-up set.
 _USUAL = {"copies": 8, "steps": 1000, "seeds": 3, "effort": 1.0}
 _QUICK = {"copies": 1, "steps": 200, "seeds": 1, "effort": 0.1}
@@ -31,13 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "data", metavar="DIR", nargs="?",
-        help="labelled shapes, as fields fit-many takes them",
+        help="labelled shapes, or scenes, as fields fit-many takes them",
     )  # fmt: skip
     add("--demo", action="store_true", help="on a small set that is made for it, in place of DIR")
     add("--quick", action="store_true", help="short fits and trainings: whether all runs")
     add(
         "--stores", nargs="+", choices=STORES, default=["sdf"], metavar="WORD",
-        help="fields of signed or unsigned distance, or occupancy (sdf)",
+        help="fields of signed or unsigned distance or occupancy, or radiance of scenes (sdf)",
     )  # fmt: skip
     add(
         "--init", nargs="+", choices=INITS, default=["individual"], metavar="WORD",
@@ -99,6 +99,7 @@ def _resolve(options: argparse.Namespace) -> None:
     check_amounts(options, "effort")
     if options.folds is not None and options.folds < 2:
         raise FieldsError(f"--folds must be at least 2, got {options.folds}")
+    asked_copies = options.copies
     usual = _QUICK if options.quick else _DEMO if options.demo else _USUAL
     for name, value in usual.items():
         if getattr(options, name) is None:
@@ -106,15 +107,36 @@ def _resolve(options: argparse.Namespace) -> None:
     options.out = options.out or (DEMO if options.demo else OUT)
     for name in ("stores", "init"):
         setattr(options, name, list(dict.fromkeys(getattr(options, name))))
+    options.of_scenes = "radiance" in options.stores
+    if options.of_scenes:
+        _resolve_scenes(options, asked_copies)
     if options.out.exists() and not options.out.is_dir():
         raise FieldsError(f"{flag('out')} must name a folder; {options.out} is a file")
 
 
+def _resolve_scenes(options: argparse.Namespace, copies: int | None) -> None:
+    """Scenes have no mesh: no copies with other axes, no parts, no readers of meshes."""
+    from fields.readers.catalogue import READERS, USUAL, find
+
+    if len(options.stores) > 1 or options.demo:
+        what = "--demo makes" if options.demo else "other fields are of"
+        raise FieldsError(f"--stores radiance is of scenes, {what} meshes: ask for one at a time")
+    if copies not in (None, 1):
+        raise FieldsError(
+            f"--copies must be 1 for scenes, whose views stay as they are, got {copies}"
+        )
+    for name in options.readers or ():
+        if find(name).is_explicit:
+            raise FieldsError(f"the reader {name!r} reads meshes, and scenes have none")
+    options.copies, options.no_parts = 1, True
+    options.readers = options.readers or [n for n in USUAL if not READERS[n].is_explicit]
+
+
 def _listing(options: argparse.Namespace) -> Any:
     """The labelled shapes; FieldsError where they are too few, before anything is fitted."""
-    from fields.many.listing import Listing, list_shapes
+    from fields.many.listing import Listing, list_scenes, list_shapes
 
-    found = list_shapes(options.data)
+    found = list_scenes(options.data) if options.of_scenes else list_shapes(options.data)
     kept = tuple(item for item in found.items if item.kind is not None)
     counts = Counter(item.kind for item in kept)
     if len(counts) < 2:

@@ -13,7 +13,10 @@ from fields.many.reading import FieldSet
 from fields.readers.catalogue import BASELINE, READERS
 
 # Readers whose answers are averaged, which costs no training.
-TOGETHER = {"measures + energy": ("measures", "energy"), "measures + flat": ("measures", "flat")}
+TOGETHER = {
+    "measures + energy": ("measures", "kernel-energy"),
+    "measures + planes": ("measures", "kernel-planes"),
+}
 _DRAWS = 4000
 FOLDS, SPLIT = "folds", "split"
 
@@ -31,7 +34,7 @@ def of_set(kind: str, found: FieldSet, copies: int) -> dict[str, Any]:
         "bytes_of_field": 4 * found.options.numbers,
         "seconds_of_field": found.mean("seconds"),
     }
-    for name in ("iou", "f_score"):
+    for name in ("iou", "f_score", "psnr"):
         if found.mean(name) is not None:
             row[name] = found.mean(name)
     return row

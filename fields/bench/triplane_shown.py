@@ -13,14 +13,24 @@ from rich.table import Table
 from fields.bench import triplane_scores as scores
 from fields.bench.plot import FAINT, INK
 from fields.bench.report import Result, Row, heading
+from fields.many.reading import FieldSet
 from fields.pictures.replacing import replacing
 from fields.readers.catalogue import BASELINE, READERS
+from fields.runs.opening import load
+from fields.scenes import load_images, read_scene
+from fields.signals.scene import WHITE, over
 
 if TYPE_CHECKING:
     from fields.bench.triplane_work import Work
 
 WRONG = "#b3361e"
 _QUERIES, _SIDE = 8, 144
+_PARTS = {
+    "parts": "parts",
+    "parts-blind": "parts by place and class alone",
+    "parts-commonest": "parts as most points of the class have them",
+    "parts-nearest": "parts of the training shape most alike",
+}
 
 
 def table(result: Result, out: Console) -> None:
@@ -28,13 +38,13 @@ def table(result: Result, out: Console) -> None:
     heading(out, result)
     rows = result["rows"]
     sets = Table(title="fields", title_justify="left")
-    for title in ("kind", "fields", "copies", "IoU", "F 0.5 %", "kB", "s a field"):
+    for title in ("kind", "fields", "copies", "IoU", "F 0.5 %", "PSNR", "kB", "s a field"):
         sets.add_column(title, justify="left" if title == "kind" else "right", no_wrap=True)
     for row in (row for row in rows if "bytes_of_field" in row):
         sets.add_row(
             row["kind"], f"{row['fields']:,}", str(row["copies"]), _number(row, "iou", ".4f"),
-            _number(row, "f_score", ".4f"), f"{row['bytes_of_field'] / 1000:,.0f}",
-            f"{row['seconds_of_field']:.2f}",
+            _number(row, "f_score", ".4f"), _number(row, "psnr", ".2f"),
+            f"{row['bytes_of_field'] / 1000:,.0f}", f"{row['seconds_of_field']:.2f}",
         )  # fmt: skip
     out.print(sets)
     for protocol in (scores.FOLDS, scores.SPLIT):
@@ -75,10 +85,9 @@ def _readers(out: Console, rows: list[Row], protocol: str) -> None:
     if shown.row_count:
         out.print(shown)
     for row in (row for row in rows if "miou" in row):
-        blind = " (place and class alone)" if row["reader"] == "parts-blind" else ""
         out.print(
-            f"{row['kind']}, parts{blind}, {over}: mIoU {_percent(row, 'miou')} % of shapes,"
-            f" {100 * row['miou_of_classes']:.1f} % of classes"
+            f"{row['kind']}, {_PARTS[row['reader']]}, {over}: mIoU {_percent(row, 'miou')} %"
+            f" of shapes, {100 * row['miou_of_classes']:.1f} % of classes"
         )
     out.print()
 
@@ -179,7 +188,7 @@ def neighbours(path: Path, work: Work) -> None:
         kinds = []
         for axes, row in zip(line, [fold.test[i], *result["near"][i]], strict=False):
             kinds.append(found.index[row]["class"])
-            axes.imshow(_view(found.path, row))
+            axes.imshow(_view(found, row))
             colour = INK if kinds[-1] == kinds[0] else WRONG
             axes.set_title(kinds[-1], fontsize=7, color=colour, pad=2)
     figure.suptitle(f"{reader}, {kind}: test shapes, then the nearest training shapes",
@@ -195,7 +204,9 @@ def _spread_out(kinds: list[str]) -> list[int]:
     return [firsts[place] for place in places]
 
 
-def _view(folder: Path, row: int) -> Any:
-    from fields.runs.opening import load
-
-    return load(f"{folder}#{row}").render((_SIDE, _SIDE))
+def _view(found: FieldSet, row: int) -> Any:
+    """A shape as its field has it; of a scene the first of its test views."""
+    if found.options.is_radiance:
+        scene = read_scene(Path(found.about["source"]) / found.index[row]["path"])
+        return over(load_images(scene, "test").image(0), WHITE)
+    return load(f"{found.path}#{row}").render((_SIDE, _SIDE))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from fields.many.field import key_of
 from fields.readers.catalogue import build, find
 from fields.readers.inputs import Inputs
+from fields.readers.kernel import KernelReader
 from fields.readers.reader import Reader
 from fields.readers.recipe import Recipe
 from fields.readers.splitting import Fold
@@ -35,7 +36,7 @@ class Trained:
         reader: in evaluation.
         recipe: by which it was trained.
         accuracy: on the validation shapes.
-        step: after which its weights were taken.
+        step: after which its weights were taken; 0 of one that is solved.
         seconds: of training.
     """
 
@@ -63,7 +64,7 @@ class Trained:
 
     @property
     def parameters(self) -> int:
-        return sum(p.numel() for p in self.reader.parameters())
+        return self.reader.num_weights
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -90,18 +91,35 @@ def train(
 
     Raises FieldsError for a name or a setting of no use.
     """
-    recipe = replace(find(name).recipe, **settings)
-    taken, classes = inputs[find(name).takes], len(inputs.classes)
+    entry = find(name)
+    recipe = replace(entry.recipe, **settings)
+    taken, classes = inputs[entry.takes], len(inputs.classes)
+    if entry.leaves_copies:
+        index = inputs.found.index
+        fold = replace(fold, train=[row for row in fold.train if not index[row]["copy"]])
     begin = time.perf_counter()
     with torch.random.fork_rng(devices=[]):  # weights and dropout draw from the global generator
         torch.manual_seed(key_of(name, seed))
         reader = build(name, taken[fold.train[:1]], classes)
         reader.begin(taken[fold.train])
+        if isinstance(reader, KernelReader):
+            accuracy = _solve(reader, taken, inputs.labels, fold)
+            seconds = time.perf_counter() - begin
+            return Trained(name, reader.eval(), recipe, accuracy, 0, seconds)
         loop = _Loop(reader, taken, inputs.labels, fold, recipe)
         loop.run(torch.Generator().manual_seed(key_of("batches", name, seed)))
     reader.load_state_dict(loop.best)
     seconds = time.perf_counter() - begin
     return Trained(name, reader.eval(), recipe, loop.accuracy, loop.step, seconds)
+
+
+def _solve(reader: KernelReader, taken: Tensor, labels: Tensor, fold: Fold) -> float:
+    """Validation shapes choose, and are then learnt from as well; how many of them were right."""
+    train, val = fold.train, fold.val
+    width, ridge, accuracy = reader.choose(taken[train], labels[train], taken[val], labels[val])
+    both = train + val
+    reader.solve(taken[both], labels[both], width, ridge)
+    return accuracy
 
 
 class _Loop:
