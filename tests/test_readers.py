@@ -194,7 +194,7 @@ def test_a_kernel_learns_of_validation_shapes_after_they_have_chosen(made, fold)
     trained = train("measures", inputs, fold)
     reader = trained.reader
     assert len(reader.support) == len(fold.train) + len(fold.val) and trained.step == 0
-    assert float(reader.width) in reader.WIDTHS and 0.5 < trained.accuracy <= 1
+    assert round(float(reader.width), 4) in reader.WIDTHS and 0.5 < trained.accuracy <= 1
     logits = trained.logits(inputs, fold.train + fold.val)
     assert (logits.argmax(1) == inputs.labels[fold.train + fold.val]).all()
     again = train("measures", inputs, fold, seed=5)
@@ -223,12 +223,22 @@ def test_measures_of_a_ball_are_those_of_a_ball():
     places = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1)
     values = ((places - 0.5).norm(dim=3) - radius).div(0.05).clamp(-1, 1)[None, None]
     found = measured_values(values)[0]
-    assert found.shape == (3 * side + 45,)
+    assert found.shape == (6 * side + 79,)
     slices, spreads = found[: 3 * side].view(3, side), found[3 * side + 16 : 3 * side + 19]
     assert torch.allclose(slices[0], slices[1], atol=1e-5)
     widest = torch.pi * radius**2 * ((side - 1) / side) ** 2  # of side^2 points in a slice
     assert float(slices.max()) == pytest.approx(widest, rel=0.05)
     assert torch.allclose(spreads.exp(), torch.full((3,), radius**2 / 5), rtol=0.15)
+    surface = found[6 * side + 45 : 6 * side + 55]
+    area, facing, normals, through = surface.split((1, 3, 3, 3))
+    wanted = 4 * torch.pi * radius**2
+    assert float(area.exp()) / (side - 1) ** 2 == pytest.approx(wanted, rel=0.05)
+    assert torch.allclose(facing, torch.full((3,), 1 / 2), rtol=0.02)
+    assert torch.allclose(normals, torch.full((3,), 1 / 3), rtol=0.02)
+    assert torch.allclose(through, torch.tensor(2.0).log(), atol=0.1)  # in and out again
+    pairs = found[-24:].exp()
+    apart = torch.linspace(0, 1.2, 24)
+    assert float((pairs * apart).sum() / pairs.sum()) == pytest.approx(36 / 35 * radius, rel=0.05)
 
 
 def test_what_cannot_be_moved_is_not(made, fold):

@@ -29,7 +29,7 @@ class KernelReader(Reader):
     RIDGES: ClassVar[tuple[float, ...]] = (0.003, 0.01, 0.03, 0.1, 0.3)
 
     def __init__(self, numbers: int, classes: int, takes: str, in_logarithms: bool = False):
-        super().__init__(numbers, 0)
+        super().__init__(1, classes)
         self.takes = takes  # type: ignore[misc]
         self.classes, self.in_logarithms = classes, in_logarithms
         self.head = nn.Identity()
