@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--readers", nargs="+", metavar="NAME", help="by default all but the published sizes")
     add("--effort", type=float, metavar="X", help="times the usual steps of readers (1)")
     add("--no-parts", action="store_true", help="leave the labels of faces alone")
+    add("--no-again", action="store_true", help="do not fit shapes once more by another seed")
     add("--threads", type=int, metavar="N", help="processes of one thread (all that may be used)")
     add("--out", type=Path, metavar="DIR", help=f"where all of it is kept ({OUT})")
     add("--resume", action="store_true", help="go on with what --out holds; nothing is done twice")

@@ -46,7 +46,9 @@ def of_readers(results: Mapping[Any, dict[str, Any]]) -> list[dict[str, Any]]:
     for protocol in (FOLDS, SPLIT):
         chosen = {u: r for u, r in results.items() if (u.fold == SPLIT) == (protocol == SPLIT)}
         base = right({u: r for u, r in chosen.items() if u.reader == BASELINE})
-        for kind, reader in dict.fromkeys((u.kind, u.reader) for u in chosen):
+        kinds = list(dict.fromkeys(u.kind for u in chosen))
+        pairs = dict.fromkeys((u.kind, u.reader) for u in chosen)
+        for kind, reader in sorted(pairs, key=lambda pair: kinds.index(pair[0])):
             mine = {u: r for u, r in chosen.items() if (u.kind, u.reader) == (kind, reader)}
             row = {
                 "work": f"{kind}, {reader}, {protocol}",
@@ -108,6 +110,8 @@ def _of_classes(
                 for fold in dict.fromkeys(u.fold for u in mine)]  # fmt: skip
     row: dict[str, Any] = {
         "shapes": len(found),
+        "folds": len(of_folds),
+        "seeds": table.shape[1],
         "accuracy": float(np.nanmean(table)),
         **_interval(table, "accuracy"),
         "spread_of_seeds": _spread(np.nanmean(table, 0)),

@@ -76,7 +76,7 @@ def _readers(out: Console, rows: list[Row], protocol: str) -> None:
         last = row["kind"]
         shown.add_row(
             _called(row["reader"]), _percent(row, "accuracy"),
-            f"{100 * row['spread_of_folds']:.1f}", f"{100 * row['spread_of_seeds']:.1f}",
+            _spread(row, "folds"), _spread(row, "seeds"),
             _gain(row), _chance(row),
             f"{100 * row['same_again']:.0f}" if "same_again" in row else "",
             f"{100 * row['validation']:.1f}" if "validation" in row else "",
@@ -102,6 +102,10 @@ def _called(reader: str) -> str:
 def _percent(row: Row, name: str) -> str:
     low, high = 100 * row[f"{name}_low"], 100 * row[f"{name}_high"]
     return f"{100 * row[name]:.1f} ({low:.1f}-{high:.1f})"
+
+
+def _spread(row: Row, over: str) -> str:
+    return f"{100 * row['spread_of_' + over]:.1f}" if row[over] > 1 else ""
 
 
 def _gain(row: Row) -> str:

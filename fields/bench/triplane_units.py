@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -46,10 +46,9 @@ class Kind:
 
     name: str
     inputs: Inputs
-    again: Inputs
+    again: Inputs | None
     folds: dict[str, Fold]
     parts: Parts | None = None
-    place: dict[str, int] = field(default_factory=dict)  # by path, the row of a shape fitted again
 
 
 def done(kind: Kind, effort: float, unit: Unit) -> dict[str, Any]:
@@ -80,14 +79,22 @@ def done(kind: Kind, effort: float, unit: Unit) -> dict[str, Any]:
             "predicted": predicted.tolist(),
             "logits": [[round(value, 4) for value in row] for row in logits.tolist()],
         }
-        if unit.kind == MESH:
-            return result
-        rows = [kind.place[path] for path in paths if path in kind.place]
-        again = trained.predicted(kind.again, rows)
-        known = dict(zip(paths, predicted.tolist(), strict=True))
-        first = [known[path] for path in paths if path in kind.place]
-        same = float((again == torch.tensor(first)).float().mean()) if rows else None
-        return {**result, "same_again": same, "near": _near(trained, inputs, fold)}
+        if unit.kind != MESH:
+            result["near"] = _near(trained, inputs, fold)
+            if kind.again is not None:
+                known = dict(zip(paths, predicted.tolist(), strict=True))
+                result["same_again"] = _same(trained, kind.again, known)
+        return result
+
+
+def _same(trained: Trained, again: Inputs, known: dict[str, int]) -> float | None:
+    """The share of shapes that are taken for the class that is `known` by path, fitted again."""
+    index = again.found.index
+    rows = [row for row, entry in enumerate(index) if entry["path"] in known]
+    if not rows:
+        return None
+    first = torch.tensor([known[index[row]["path"]] for row in rows])
+    return float((trained.predicted(again, rows) == first).float().mean())
 
 
 def _near(trained: Trained, inputs: Inputs, fold: Fold) -> list[list[int]]:

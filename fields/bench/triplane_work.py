@@ -129,16 +129,18 @@ class Work:
             items = tuple(dataclasses.replace(item, split=None) for item in listing.items)
             listing = Listing(listing.folder, items)
         found = self._fitted(name, listing, wanted)
-        again = dataclasses.replace(wanted, copies=1, seed=AGAIN)
-        again_found = self._fitted(f"{name}-again", self._tested(listing), again)
+        again = None
+        # A start that all share is another one for all by another seed.
+        if init == "individual" and not options.no_again:
+            other = dataclasses.replace(wanted, copies=1, seed=AGAIN)
+            again = Inputs(self._fitted(f"{name}-again", self._tested(listing), other))
         readers = options.readers or USUAL
         asks_meshes = not self.kinds and any(find(reader).is_explicit for reader in readers)
         inputs = Inputs(found, self._explicit(found) if asks_meshes else None)
         parts = None
         if not options.no_parts:
             parts = parts_of(listing.folder, found.index, inputs.classes)
-        place = {entry["path"]: row for row, entry in enumerate(again_found.index)}
-        return Kind(name, inputs, Inputs(again_found), self._folds(found), parts, place)
+        return Kind(name, inputs, again, self._folds(found), parts)
 
     def _tested(self, listing: Listing) -> Listing:
         """Those that are tested somewhere."""
@@ -211,7 +213,7 @@ class Work:
             if taken is None:
                 continue
             kind.inputs[taken]  # computed here, so that all processes have it
-            if home != MESH:
+            if home != MESH and kind.again is not None:
                 kind.again[taken]
         work = functools.partial(done, kind, self.options.effort)
         begun = len(units) - len(left)

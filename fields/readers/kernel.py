@@ -62,27 +62,26 @@ class KernelReader(Reader):
         away = torch.cdist(self.features(inputs), self.support).square()
         return _SHARP * torch.exp(-self.width * away) @ self.answers
 
-    def solve(self, inputs: Tensor, labels: Tensor, width: float, ridge: float) -> None:
-        """Take answers from fields [N, ...] with labels [N]."""
-        self.support, self.width = self.features(inputs), torch.tensor(width)
-        near = torch.exp(-width * torch.cdist(self.support, self.support).square())
-        wanted = nn.functional.one_hot(labels, self.classes).to(near)
-        self.answers = torch.linalg.solve(near + ridge * torch.eye(len(near)), wanted)
-
-    def choose(
-        self, shown: Tensor, labels: Tensor, val: Tensor, val_labels: Tensor
-    ) -> tuple[float, float, float]:
-        """The width and the ridge by which validation fields are answered best, and how many of
-        them are: of equals those that err least."""
-        here, there = self.features(shown), self.features(val)
-        near, away = torch.cdist(here, here).square(), torch.cdist(there, here).square()
-        wanted = nn.functional.one_hot(labels, self.classes).to(here)
-        hoped = nn.functional.one_hot(val_labels, self.classes).to(here)
+    def learn(self, inputs: Tensor, labels: Tensor, count: int) -> float:
+        """Take answers from fields [N, ...] with labels [N], of which those from `count` on are for
+        validation: they choose width and ridge, by how many of them are answered right and then by
+        how much answers err, and are learnt from as well. Returns how many were right."""
+        seen = self.features(inputs)
+        away = torch.cdist(seen, seen).square()
+        wanted = nn.functional.one_hot(labels, self.classes).to(seen)
         best = (-1.0, 0.0, 0.0, 0.0)
         for width in self.WIDTHS:
-            kernel, asked = torch.exp(-width * near), torch.exp(-width * away)
+            near = torch.exp(-width * away[:, :count])
             for ridge in self.RIDGES:
-                said = asked @ torch.linalg.solve(kernel + ridge * torch.eye(len(kernel)), wanted)
-                right = float((said.argmax(1) == val_labels).float().mean())
-                best = max(best, (right, -float((said - hoped).square().mean()), width, ridge))
-        return best[2], best[3], best[0]
+                said = near[count:] @ _solved(near[:count], ridge, wanted[:count])
+                right = float((said.argmax(1) == labels[count:]).float().mean())
+                error = float((said - wanted[count:]).square().mean())
+                best = max(best, (right, -error, width, ridge))
+        accuracy, _, width, ridge = best
+        self.support, self.width = seen, torch.tensor(width)
+        self.answers = _solved(torch.exp(-width * away), ridge, wanted)
+        return accuracy
+
+
+def _solved(near: Tensor, ridge: float, wanted: Tensor) -> Tensor:
+    return torch.linalg.solve(near + ridge * torch.eye(len(near)), wanted)

@@ -103,7 +103,8 @@ def train(
         reader = build(name, taken[fold.train[:1]], classes)
         reader.begin(taken[fold.train])
         if isinstance(reader, KernelReader):
-            accuracy = _solve(reader, taken, inputs.labels, fold)
+            rows = fold.train + fold.val
+            accuracy = reader.learn(taken[rows], inputs.labels[rows], len(fold.train))
             seconds = time.perf_counter() - begin
             return Trained(name, reader.eval(), recipe, accuracy, 0, seconds)
         loop = _Loop(reader, taken, inputs.labels, fold, recipe)
@@ -111,15 +112,6 @@ def train(
     reader.load_state_dict(loop.best)
     seconds = time.perf_counter() - begin
     return Trained(name, reader.eval(), recipe, loop.accuracy, loop.step, seconds)
-
-
-def _solve(reader: KernelReader, taken: Tensor, labels: Tensor, fold: Fold) -> float:
-    """Validation shapes choose, and are then learnt from as well; how many of them were right."""
-    train, val = fold.train, fold.val
-    width, ridge, accuracy = reader.choose(taken[train], labels[train], taken[val], labels[val])
-    both = train + val
-    reader.solve(taken[both], labels[both], width, ridge)
-    return accuracy
 
 
 class _Loop:
