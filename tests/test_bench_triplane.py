@@ -237,7 +237,7 @@ def scenes(tmp_path_factory):
 
 def test_radiance_fields_of_scenes_are_read(scenes, tmp_path):
     out = tmp_path / "out"
-    arguments = ["--stores=radiance", "--quick", "--steps=20", "--seeds=1", "--effort=0.02"]
+    arguments = ["--stores=radiance", "--no-again", "--quick", "--steps=20", "--effort=0.02"]
     assert main(["bench", "triplane", str(scenes), *arguments, "--threads=1", "--readers", "energy",
                  "measures", f"--out={out}"]) == 0  # fmt: skip
     fitted, *readers = json.loads((out / "triplane.json").read_text())["rows"]
@@ -245,6 +245,8 @@ def test_radiance_fields_of_scenes_are_read(scenes, tmp_path):
     assert fitted["psnr"] > 5 and "iou" not in fitted
     assert [row["reader"] for row in readers] == ["energy", "measures"]
     assert all(row["shapes"] == 2 and "over_numbers" not in row for row in readers)
+    assert not any("same_again" in row for row in readers)
+    assert [path.name for path in (out / "sets").iterdir()] == ["radiance-individual"]
     for name in ("confusion.png", "neighbours.png"):
         assert (out / name).read_bytes()[:4] == b"\x89PNG"
 
