@@ -22,10 +22,10 @@ from fields.many.options import ManyOptions
 
 # Planes of one number in each corner that stay what they are: noise of 0.001.
 MLP = {"resolution": 2, "channels": 1, "lr_planes": 0.0, "hidden": 64, "depth": 3, "octaves": 4,
-       "lr_params": 2e-3}  # fmt: skip
-STEPS = (40, 60, 80, 110, 150, 200, 300)
+       "lr_params": 4e-3}  # fmt: skip
+STEPS = (100, 150, 200, 250, 300, 400)
 READ = {"mlps": ("params", "measures"),
-        "planes": ("params", "flat", "resnet", "energy", "transformer", "measures")}  # fmt: skip
+        "planes": ("kernel-energy", "measures", "flat", "energy", "transformer")}  # fmt: skip
 
 
 def main() -> None:

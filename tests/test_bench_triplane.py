@@ -260,6 +260,7 @@ def test_the_demo_makes_its_shapes_once(tmp_path):
         made.append(folder)
         two_classes(folder, each=4)
 
-    options = argparse.Namespace(out=tmp_path / "out", make_demo=make, folds=2, quick=False)
+    options = argparse.Namespace(out=tmp_path / "out", make_demo=make, folds=2, quick=False,
+                                of_scenes=False)  # fmt: skip
     assert len(triplane._made(options).items) == len(triplane._made(options).items) == 8
     assert made == [tmp_path / "out" / "shapes"]

@@ -243,7 +243,9 @@ def test_measures_of_a_ball_are_those_of_a_ball():
 
 def test_what_cannot_be_moved_is_not(made, fold):
     with pytest.raises(FieldsError, match="measures cannot be moved"):
-        train("measures", made[0], fold, symmetries="all")
+        train("measures-mlp", made[0], fold, symmetries="all")
+    with pytest.raises(FieldsError, match="kernel-planes is solved for fields as they lie"):
+        train("kernel-planes", made[0], fold, symmetries="all")
 
 
 # ---- what is trained on

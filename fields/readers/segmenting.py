@@ -18,7 +18,7 @@ from fields.readers.splitting import Fold
 from fields.readers.symmetries import symmetries
 from fields.readers.training import shuffled
 
-RECIPE = Recipe(steps=600, batch=16, lr=2e-3, symmetries="flips", smoothing=0.0)
+RECIPE = Recipe(steps=1500, batch=16, lr=2e-3, smoothing=0.0)
 _POINTS = 256  # of a shape in a step
 _AT_ONCE = 16  # shapes that are answered
 
