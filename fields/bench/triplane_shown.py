@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 WRONG = "#b3361e"
 _QUERIES, _SIDE = 8, 144
+_COLUMNS = ("reader", "accuracy %", "folds", "seeds", "over numbers", "p", "again", "val. %",
+            "weights", "s")  # fmt: skip
 _PARTS = {
     "parts": "parts",
     "parts-blind": "parts by place and class alone",
@@ -64,24 +66,18 @@ def table(result: Result, out: Console) -> None:
 def _readers(out: Console, rows: list[Row], protocol: str) -> None:
     over = "over folds" if protocol == scores.FOLDS else "on the list's own split"
     shown = Table(title=f"classes, {over}, {rows[0]['shapes']:,} shapes", title_justify="left")
-    columns = ("reader", "accuracy %", "folds", "seeds", "over numbers", "p", "again", "val. %",
-               "weights", "s")  # fmt: skip
-    for title in columns:
+    of_classes = [row for row in rows if "accuracy" in row]
+    cells = [_cells(row) for row in of_classes]
+    titles = [title for title in _COLUMNS if any(row[title] for row in cells)]
+    for title in titles:
         shown.add_column(title, justify="left" if title == "reader" else "right", no_wrap=True)
     last = None
-    for row in (row for row in rows if "accuracy" in row):
+    for row, named in zip(of_classes, cells, strict=True):
         if row["kind"] != last:
             shown.add_section()
             shown.add_row(f"[bold]{row['kind']}[/bold]")
         last = row["kind"]
-        shown.add_row(
-            _called(row["reader"]), _percent(row, "accuracy"),
-            _spread(row, "folds"), _spread(row, "seeds"),
-            _gain(row), _chance(row),
-            f"{100 * row['same_again']:.0f}" if "same_again" in row else "",
-            f"{100 * row['validation']:.1f}" if "validation" in row else "",
-            f"{row['parameters'] / 1000:,.0f} k", f"{row['training_seconds']:.0f}",
-        )  # fmt: skip
+        shown.add_row(*(named[title] for title in titles))
     if shown.row_count:
         out.print(shown)
     for row in (row for row in rows if "miou" in row):
@@ -90,6 +86,18 @@ def _readers(out: Console, rows: list[Row], protocol: str) -> None:
             f" of shapes, {100 * row['miou_of_classes']:.1f} % of classes"
         )
     out.print()
+
+
+def _cells(row: Row) -> dict[str, str]:
+    """What the table says of a reader, by the titles of its columns."""
+    cells = (
+        _called(row["reader"]), _percent(row, "accuracy"),
+        _spread(row, "folds"), _spread(row, "seeds"), _gain(row), _chance(row),
+        f"{100 * row['same_again']:.0f}" if "same_again" in row else "",
+        f"{100 * row['validation']:.1f}" if "validation" in row else "",
+        f"{row['parameters'] / 1000:,.0f} k", f"{row['training_seconds']:.0f}",
+    )  # fmt: skip
+    return dict(zip(_COLUMNS, cells, strict=True))
 
 
 def _called(reader: str) -> str:
