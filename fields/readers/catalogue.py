@@ -1,7 +1,7 @@
 """The readers that there are, what each is shown, and how it is trained on a CPU.
 
-Those of `measures`, `energy` and `numbers` were chosen on folds within the 266 training shapes of
-19 classes, without their test shapes; the others are first guesses.
+Those of `measures`, `energy` and `numbers`, and the kernels, were chosen on folds within the 266
+training shapes of 19 classes, without their test shapes; the others are first guesses.
 """
 
 from __future__ import annotations
