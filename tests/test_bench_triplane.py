@@ -12,15 +12,18 @@ from shape_files import off
 from small import one_line
 
 from fields.bench import triplane_scores as scores
-from fields.bench import triplane_shown, triplane_work
-from fields.bench.triplane_work import Unit
+from fields.bench import triplane_shown, triplane_units, triplane_work
+from fields.bench.triplane_units import Unit
 from fields.cli import main
 from fields.many import score
 from fields.many.options import ManyOptions
 from fields.readers import explicit
+from fields_scenes.generate import Wanted, render_thing
+from fields_scenes.patterns import stripes
+from fields_scenes.solids import Solid, Solids
 
 ARGUMENTS = ("--quick", "--steps=40", "--folds=2", "--seeds=2", "--effort=0.02", "--threads=1",
-             "--readers", "energy", "numbers")  # fmt: skip
+             "--readers", "energy", "numbers-mlp", "numbers")  # fmt: skip
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -53,12 +56,14 @@ def test_rows_pictures_and_results_are_left(ended):
     rows = result["rows"]
     check_rows(rows)
     assert [(r["kind"], r.get("reader")) for r in rows] == [
-        ("sdf-individual", None), ("sdf-individual", "energy"), ("mesh", "numbers"),
+        ("sdf-individual", None), ("sdf-individual", "energy"), ("mesh", "numbers-mlp"),
+        ("mesh", "numbers"),
     ]  # fmt: skip
-    fitted, energy, numbers = rows
+    fitted, energy, mlp, numbers = rows
+    assert mlp["trainings"] == 4 and numbers["trainings"] == 2  # nothing is drawn in the latter
     assert fitted["fields"] == 8 and 0.5 < fitted["iou"] <= 1 and fitted["seconds_of_field"] > 0
     assert energy["shapes"] == numbers["shapes"] == 8 and energy["trainings"] == 4
-    for row in (energy, numbers):
+    for row in (energy, mlp, numbers):
         assert 0 <= row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"] <= 1
     assert energy["over_numbers"] == pytest.approx(energy["accuracy"] - numbers["accuracy"])
     assert 0 < energy["p"] <= 1 and 0 <= energy["same_again"] <= 1
@@ -78,8 +83,8 @@ def test_what_is_done_is_not_done_again(place, ended, monkeypatch, capsys):
         done.append((name, seed))
         return once(name, *arguments, seed=seed, **settings)
 
-    once = triplane_work.train
-    monkeypatch.setattr(triplane_work, "train", counted)
+    once = triplane_units.train
+    monkeypatch.setattr(triplane_units, "train", counted)
     monkeypatch.setattr(triplane_work, "carry_out", None)
     monkeypatch.setattr(triplane_work, "explicit_of", None)
     again = ["bench", "triplane", str(place / "shapes"), *ARGUMENTS, f"--out={ended}", "--resume"]
@@ -111,6 +116,11 @@ def test_what_is_done_is_not_done_again(place, ended, monkeypatch, capsys):
         (["shapes", "--folds=2", "--out", "none", "--resume"], "none holds nothing to go on with"),
         (["shapes", "--folds=2", "--out", "file"], "--out must name a folder"),
         (["shapes", "--init", "same"], "--init"),
+        (["shapes", "--stores", "radiance"], "shapes holds no scenes"),
+        (["shapes", "--stores", "radiance", "sdf"], "other fields are of meshes"),
+        (["--demo", "--stores", "radiance"], "--demo makes meshes"),
+        (["shapes", "--stores", "radiance", "--copies=2"], "--copies must be 1 for scenes"),
+        (["shapes", "--stores", "radiance", "--readers", "points"], "'points' reads meshes"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys, arguments, line):
@@ -191,7 +201,7 @@ def test_a_confusion_has_shares_of_what_shapes_are():
 
 
 def test_readers_that_are_asked_together_answer_as_the_surer_one_does():
-    found = results({"energy": [8], "measures": [6], "numbers": [5]})
+    found = results({"kernel-energy": [8], "measures": [6], "numbers": [5]})
     row = next(row for row in scores.of_readers(found) if row["reader"] == "measures + energy")
     # Where they differ, at shapes 6 and 7, the one that is right is the surer.
     assert row["accuracy"] == pytest.approx(0.8) and row["parameters"] == 14
@@ -207,6 +217,40 @@ def test_folds_and_the_split_of_a_list_are_both_reported():
     assert rows[0]["shapes"] == 10 and rows[2]["shapes"] == 5
 
 
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Balls and cubes seen from a few sides: three of each to train on, one to test."""
+    folder = tmp_path_factory.mktemp("seen") / "things"
+    rows = ["path,class,split"]
+    for kind in ("ball", "cube"):
+        for number, split in enumerate(("train", "train", "train", "test")):
+            size, colours = (0.5 + 0.1 * number, 0.6, 0.7), ((0.6, 0.1, 0.1), (0.1, 0.2, 0.7))
+            thing = Solids([Solid(kind, size, (0, 0, 0), stripes(*colours, 2, 0.5))])
+            render_thing(
+                lambda time, thing=thing: thing, folder / kind / str(number),
+                Wanted(views=4, size=16, seed=number),
+            )  # fmt: skip
+            rows.append(f"{kind}/{number},{kind},{split}")
+    (folder / "split.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_radiance_fields_of_scenes_are_read(scenes, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["--stores=radiance", "--no-again", "--quick", "--steps=20", "--effort=0.02"]
+    assert main(["bench", "triplane", str(scenes), *arguments, "--threads=1", "--readers", "energy",
+                 "measures", f"--out={out}"]) == 0  # fmt: skip
+    fitted, *readers = json.loads((out / "triplane.json").read_text())["rows"]
+    assert fitted["kind"] == "radiance-individual" and fitted["fields"] == 8
+    assert fitted["psnr"] > 5 and "iou" not in fitted
+    assert [row["reader"] for row in readers] == ["energy", "measures"]
+    assert all(row["shapes"] == 2 and "over_numbers" not in row for row in readers)
+    assert not any("same_again" in row for row in readers)
+    assert [path.name for path in (out / "sets").iterdir()] == ["radiance-individual"]
+    for name in ("confusion.png", "neighbours.png"):
+        assert (out / name).read_bytes()[:4] == b"\x89PNG"
+
+
 def test_the_demo_makes_its_shapes_once(tmp_path):
     from fields.bench import triplane
 
@@ -216,6 +260,7 @@ def test_the_demo_makes_its_shapes_once(tmp_path):
         made.append(folder)
         two_classes(folder, each=4)
 
-    options = argparse.Namespace(out=tmp_path / "out", make_demo=make, folds=2, quick=False)
+    options = argparse.Namespace(out=tmp_path / "out", make_demo=make, folds=2, quick=False,
+                                of_scenes=False)  # fmt: skip
     assert len(triplane._made(options).items) == len(triplane._made(options).items) == 8
     assert made == [tmp_path / "out" / "shapes"]

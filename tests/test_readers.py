@@ -1,6 +1,5 @@
 """Networks that read fields: what they may know, what they must not, and that they learn."""
 
-import dataclasses
 import types
 from pathlib import Path
 
@@ -14,14 +13,12 @@ import fields
 from fields import device, ops
 from fields.errors import FieldsError
 from fields.many import score
-from fields.readers import READERS, Fold, Inputs, build, folds, split, symmetries, train
+from fields.readers import READERS, Fold, Inputs, build, folds, symmetries, train
 from fields.readers.channel_tokens import PAPER, ChannelMlp, ChannelTransformer, resized_crop
 from fields.readers.explicit import explicit_of, nine_numbers
 from fields.readers.images import channel_energy
 from fields.readers.measures import measured_values
-from fields.readers.parts import parts_of, read_labels
-from fields.readers.segmenter import Segmenter
-from fields.readers.segmenting import RECIPE, iou_of, segment
+from fields.readers.parts import parts_of
 from fields.readers.splitting import require_apart
 
 EACH = 6  # shapes of a class
@@ -51,11 +48,6 @@ def made(tmp_path_factory):
 @pytest.fixture(scope="module")
 def fold(made):
     return folds(made[0].found.index, 3)[0]
-
-
-def entry(path, label, copy=0, split=None, digest=None):
-    return {"path": path, "label": label, "class": f"kind {label}", "copy": copy, "split": split,
-            "source_sha256": digest or path}  # fmt: skip
 
 
 def drawn(*shape, seed=0):
@@ -138,7 +130,7 @@ def test_labels_of_test_shapes_leave_a_trained_reader_as_it_was(made, fold):
     other = Inputs(inputs.found)
     other.labels = inputs.labels.clone()
     other.labels[fold.test] = 1 - other.labels[fold.test]
-    for name in ("energy", "transformer"):
+    for name in ("energy", "transformer", "measures"):
         a = train(name, inputs, fold, seed=1, steps=12)
         b = train(name, other, fold, seed=1, steps=12)
         for left, right in zip(
@@ -191,10 +183,29 @@ def test_a_shape_fitted_again_by_another_seed_keeps_its_class(made, fold):
 
 def test_weights_that_are_kept_are_those_of_the_best_look(made, fold):
     inputs, _ = made
-    trained = train("numbers", inputs, fold, steps=60, looks=6)
+    trained = train("numbers-mlp", inputs, fold, steps=60, looks=6)
     right = trained.predicted(inputs, fold.val) == inputs.labels[fold.val]
     assert trained.accuracy == pytest.approx(float(right.float().mean()))
     assert trained.step % 10 == 0 and trained.parameters > 1000
+
+
+def test_a_kernel_learns_of_validation_shapes_after_they_have_chosen(made, fold):
+    inputs, _ = made
+    trained = train("measures", inputs, fold)
+    reader = trained.reader
+    assert len(reader.support) == len(fold.train) + len(fold.val) and trained.step == 0
+    assert round(float(reader.width), 4) in reader.WIDTHS and 0.5 < trained.accuracy <= 1
+    logits = trained.logits(inputs, fold.train + fold.val)
+    assert (logits.argmax(1) == inputs.labels[fold.train + fold.val]).all()
+    again = train("measures", inputs, fold, seed=5)
+    assert torch.equal(trained.logits(inputs, fold.test), again.logits(inputs, fold.test))
+
+
+def test_what_copies_make_worse_is_trained_without_them(made, fold):
+    inputs, _ = made
+    shapes = [row for row in fold.train if not inputs.found.index[row]["copy"]]
+    reader = train("numbers", inputs, fold).reader
+    assert len(shapes) < len(fold.train) and len(reader.support) == len(shapes) + len(fold.val)
 
 
 def test_a_crop_stays_within_its_plane_and_changes_it():
@@ -212,17 +223,29 @@ def test_measures_of_a_ball_are_those_of_a_ball():
     places = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1)
     values = ((places - 0.5).norm(dim=3) - radius).div(0.05).clamp(-1, 1)[None, None]
     found = measured_values(values)[0]
-    assert found.shape == (3 * side + 45,)
+    assert found.shape == (6 * side + 79,)
     slices, spreads = found[: 3 * side].view(3, side), found[3 * side + 16 : 3 * side + 19]
     assert torch.allclose(slices[0], slices[1], atol=1e-5)
     widest = torch.pi * radius**2 * ((side - 1) / side) ** 2  # of side^2 points in a slice
     assert float(slices.max()) == pytest.approx(widest, rel=0.05)
     assert torch.allclose(spreads.exp(), torch.full((3,), radius**2 / 5), rtol=0.15)
+    surface = found[6 * side + 45 : 6 * side + 55]
+    area, facing, normals, through = surface.split((1, 3, 3, 3))
+    wanted = 4 * torch.pi * radius**2
+    assert float(area.exp()) / (side - 1) ** 2 == pytest.approx(wanted, rel=0.05)
+    assert torch.allclose(facing, torch.full((3,), 1 / 2), rtol=0.02)
+    assert torch.allclose(normals, torch.full((3,), 1 / 3), rtol=0.02)
+    assert torch.allclose(through, torch.tensor(2.0).log(), atol=0.1)  # in and out again
+    pairs = found[-24:].exp()
+    apart = torch.linspace(0, 1.2, 24)
+    assert float((pairs * apart).sum() / pairs.sum()) == pytest.approx(36 / 35 * radius, rel=0.05)
 
 
 def test_what_cannot_be_moved_is_not(made, fold):
     with pytest.raises(FieldsError, match="measures cannot be moved"):
-        train("measures", made[0], fold, symmetries="all")
+        train("measures-mlp", made[0], fold, symmetries="all")
+    with pytest.raises(FieldsError, match="kernel-planes is solved for fields as they lie"):
+        train("kernel-planes", made[0], fold, symmetries="all")
 
 
 # ---- what is trained on
@@ -242,70 +265,6 @@ def test_no_shape_nor_copy_of_it_is_on_two_sides(made):
         assert labels.count(0) == labels.count(1) == EACH / 3
         tested += fold.test
     assert sorted(tested) == [row for row, e in enumerate(index) if not e["copy"]]
-
-
-def test_one_file_under_two_names_is_on_one_side():
-    entries = [entry(f"{label}-{i}", label) for label in (0, 1) for i in range(6)]
-    entries.append(entry("again", 0, digest="0-0"))
-    for fold in folds(entries, 3):
-        sides = [
-            side
-            for side in ("train", "val", "test")
-            for row in getattr(fold, side)
-            if entries[row]["source_sha256"] == "0-0"
-        ]
-        assert len(sides) == 2 and len(set(sides)) == 1
-    with pytest.raises(FieldsError, match="again of test is the same file as 0-0 of train"):
-        require_apart(entries, Fold([0], [], [len(entries) - 1]))
-
-
-def test_a_list_says_what_is_trained_on_and_tested():
-    entries = [
-        entry(f"{label}-{i}", label, split="test" if i < 2 else "train", copy=copy)
-        for label in (0, 1)
-        for i in range(9)
-        for copy in range(1 if i < 2 else 2)
-    ]
-    fold = split(entries)
-    assert fold.test == [row for row, e in enumerate(entries) if e["split"] == "test"]
-    assert {entries[row]["split"] for row in fold.train + fold.val} == {"train"}
-    assert len(fold.val) == 2 and len(fold.train) == 24
-    own = [{**e, "split": "val"} if e["path"].endswith("-8") else e for e in entries]
-    assert {own[row]["path"] for row in split(own).val} == {"0-8", "1-8"}
-
-
-def test_a_training_shape_that_is_a_test_shape_too_is_left_out():
-    entries = [
-        entry(f"{label}-{i}", label, split="test" if i < 2 else "train", copy=copy)
-        for label in (0, 1)
-        for i in range(9)
-        for copy in range(1 if i < 2 else 2)
-    ]
-    twins = [{**e, "source_sha256": "0-0"} if e["path"] == "0-5" else e for e in entries]
-    fold = split(twins)
-    used = {twins[row]["path"] for row in fold.train + fold.val}
-    assert "0-5" not in used and len(used) == 13 and len(fold.test) == 4
-
-
-def test_a_split_of_no_use_is_refused():
-    train = [entry(f"{label}-{i}", label, split="train") for label in (0, 1) for i in range(5)]
-    with pytest.raises(FieldsError, match="no shape of the set has the split 'test'"):
-        split(train)
-    tested = [{**e, "split": "test", "path": f"{e['path']} again"} for e in train]
-    with pytest.raises(FieldsError, match="no shape of the set has the split 'train'"):
-        split([*train, *tested])
-
-
-def test_folds_of_no_use_are_refused():
-    few = [entry(f"{label}-{i}", label) for label in (0, 1) for i in range(4)]
-    for wanted, line in (
-        (lambda: folds(few, 1), "folds must be at least 2, got 1"),
-        (lambda: folds(few, 5), "5 folds need 5 shapes of each class; class kind 0 has 4"),
-        (lambda: folds(few[:4], 2), "at least two classes"),
-        (lambda: folds([*few, entry("x", 1, digest="0-0")], 2), "stands in two classes"),
-    ):
-        with pytest.raises(FieldsError, match=line):
-            wanted()
 
 
 def test_a_reader_that_there_is_not_is_refused(made, fold):
@@ -346,70 +305,6 @@ def test_values_are_those_of_the_fields(made):
     with torch.no_grad():
         wanted = inputs.found.field(3)(torch.tensor([[axis[x], axis[y], axis[z]]]))
     assert float(values[3, 0, x, y, z]) == pytest.approx(float(wanted) / 0.05, abs=1e-4)
-
-
-# ---- parts
-
-
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
-    """Boxes and balls whose faces are named by the side of the middle that they lie on."""
-    place = tmp_path_factory.mktemp("parts")
-    source = two_classes(place / "shapes", each=EACH)
-    for path in source.rglob("*.off"):
-        lines = path.read_text().split("\n")
-        vertices, faces, _ = map(int, lines[1].split())
-        corners = np.array([line.split() for line in lines[2 : 2 + vertices]], float)
-        chosen = np.array([line.split()[1:] for line in lines[2 + vertices :][:faces]], int)
-        upper = corners[chosen].mean(1)[:, 2] > (corners[:, 2].min() + corners[:, 2].max()) / 2
-        text = "".join(
-            f"{name}\n{' '.join(map(str, np.flatnonzero(which) + 1))} \n"
-            for name, which in (("top", upper), ("foot", ~upper))
-        )
-        path.with_name(f"{path.stem}_labels.txt").write_text(text)
-    found = fields.fit_many(source, place / "set", threads=2, **FIT)
-    inputs = Inputs(found)
-    parts = parts_of(source, found.index, inputs.classes)
-    assert parts is not None
-    return inputs, parts
-
-
-def test_points_know_the_part_of_their_face(labelled):
-    _, parts = labelled
-    assert parts.names == ["ball/foot", "ball/top", "box/foot", "box/top"]
-    assert parts.of_class.tolist() == [[True, True, False, False], [False, False, True, True]]
-    assert parts.rows == list(range(2 * EACH))
-    ball = parts.labels[0]
-    assert (ball[parts.points[0, :, 2] > 0.65] == 1).all()  # a face is 0.2 long
-    assert (ball[parts.points[0, :, 2] < 0.35] == 0).all()
-    assert parts.points.amin() >= 0.05 - 1e-5 and parts.points.amax() <= 0.95 + 1e-5
-
-
-def test_parts_are_learnt(labelled):
-    inputs, parts = labelled
-    fold = folds(inputs.found.index, 3)[0]
-    recipe = dataclasses.replace(RECIPE, steps=60, batch=8, symmetries="none", looks=3)
-    trained = segment(inputs, parts, fold, recipe=recipe)
-    found = iou_of(trained.reader, inputs, parts, fold.test)
-    assert sorted(found) == sorted(fold.test) and min(found.values()) > 0.6
-
-
-def test_an_answer_for_a_point_hangs_on_no_other_point(labelled):
-    inputs, parts = labelled
-    torch.manual_seed(0)
-    reader = Segmenter(12, 2, 4).eval()
-    planes, points, kinds = inputs["planes"][:3], parts.points[:3, :50], inputs.labels[:3]
-    with torch.no_grad():
-        all_of_them = reader(planes, points, kinds)
-        some = reader(planes, points[:, 10:20], kinds)
-    torch.testing.assert_close(some, all_of_them[:, 10:20], rtol=0, atol=1e-5)
-
-
-def test_labels_pass_over_faces_that_a_mesh_has_not(tmp_path):
-    path = tmp_path / "a_labels.txt"
-    path.write_text("leg\n1 3 99\nseat\n2 \nleg\n5\n")
-    names, of_face = read_labels(path, 6)
-    assert names == ["leg", "seat"] and of_face.tolist() == [0, 1, 0, -1, 0, -1]
 
 
 def test_there_are_no_parts_where_nothing_is_labelled(made):

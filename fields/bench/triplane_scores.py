@@ -13,7 +13,10 @@ from fields.many.reading import FieldSet
 from fields.readers.catalogue import BASELINE, READERS
 
 # Readers whose answers are averaged, which costs no training.
-TOGETHER = {"measures + energy": ("measures", "energy"), "measures + flat": ("measures", "flat")}
+TOGETHER = {
+    "measures + energy": ("measures", "kernel-energy"),
+    "measures + planes": ("measures", "kernel-planes"),
+}
 _DRAWS = 4000
 FOLDS, SPLIT = "folds", "split"
 
@@ -31,7 +34,7 @@ def of_set(kind: str, found: FieldSet, copies: int) -> dict[str, Any]:
         "bytes_of_field": 4 * found.options.numbers,
         "seconds_of_field": found.mean("seconds"),
     }
-    for name in ("iou", "f_score"):
+    for name in ("iou", "f_score", "psnr"):
         if found.mean(name) is not None:
             row[name] = found.mean(name)
     return row
@@ -43,7 +46,9 @@ def of_readers(results: Mapping[Any, dict[str, Any]]) -> list[dict[str, Any]]:
     for protocol in (FOLDS, SPLIT):
         chosen = {u: r for u, r in results.items() if (u.fold == SPLIT) == (protocol == SPLIT)}
         base = right({u: r for u, r in chosen.items() if u.reader == BASELINE})
-        for kind, reader in dict.fromkeys((u.kind, u.reader) for u in chosen):
+        kinds = list(dict.fromkeys(u.kind for u in chosen))
+        pairs = dict.fromkeys((u.kind, u.reader) for u in chosen)
+        for kind, reader in sorted(pairs, key=lambda pair: kinds.index(pair[0])):
             mine = {u: r for u, r in chosen.items() if (u.kind, u.reader) == (kind, reader)}
             row = {
                 "work": f"{kind}, {reader}, {protocol}",
@@ -105,6 +110,8 @@ def _of_classes(
                 for fold in dict.fromkeys(u.fold for u in mine)]  # fmt: skip
     row: dict[str, Any] = {
         "shapes": len(found),
+        "folds": len(of_folds),
+        "seeds": table.shape[1],
         "accuracy": float(np.nanmean(table)),
         **_interval(table, "accuracy"),
         "spread_of_seeds": _spread(np.nanmean(table, 0)),

@@ -13,14 +13,26 @@ from rich.table import Table
 from fields.bench import triplane_scores as scores
 from fields.bench.plot import FAINT, INK
 from fields.bench.report import Result, Row, heading
+from fields.many.reading import FieldSet
 from fields.pictures.replacing import replacing
 from fields.readers.catalogue import BASELINE, READERS
+from fields.runs.opening import load
+from fields.scenes import load_images, read_scene
+from fields.signals.scene import WHITE, over
 
 if TYPE_CHECKING:
     from fields.bench.triplane_work import Work
 
 WRONG = "#b3361e"
 _QUERIES, _SIDE = 8, 144
+_COLUMNS = ("reader", "accuracy %", "folds", "seeds", "over numbers", "p", "again", "val. %",
+            "weights", "s")  # fmt: skip
+_PARTS = {
+    "parts": "parts",
+    "parts-blind": "parts by place and class alone",
+    "parts-commonest": "parts as most points of the class have them",
+    "parts-nearest": "parts of the training shape most alike",
+}
 
 
 def table(result: Result, out: Console) -> None:
@@ -28,13 +40,13 @@ def table(result: Result, out: Console) -> None:
     heading(out, result)
     rows = result["rows"]
     sets = Table(title="fields", title_justify="left")
-    for title in ("kind", "fields", "copies", "IoU", "F 0.5 %", "kB", "s a field"):
+    for title in ("kind", "fields", "copies", "IoU", "F 0.5 %", "PSNR", "kB", "s a field"):
         sets.add_column(title, justify="left" if title == "kind" else "right", no_wrap=True)
     for row in (row for row in rows if "bytes_of_field" in row):
         sets.add_row(
             row["kind"], f"{row['fields']:,}", str(row["copies"]), _number(row, "iou", ".4f"),
-            _number(row, "f_score", ".4f"), f"{row['bytes_of_field'] / 1000:,.0f}",
-            f"{row['seconds_of_field']:.2f}",
+            _number(row, "f_score", ".4f"), _number(row, "psnr", ".2f"),
+            f"{row['bytes_of_field'] / 1000:,.0f}", f"{row['seconds_of_field']:.2f}",
         )  # fmt: skip
     out.print(sets)
     for protocol in (scores.FOLDS, scores.SPLIT):
@@ -54,33 +66,38 @@ def table(result: Result, out: Console) -> None:
 def _readers(out: Console, rows: list[Row], protocol: str) -> None:
     over = "over folds" if protocol == scores.FOLDS else "on the list's own split"
     shown = Table(title=f"classes, {over}, {rows[0]['shapes']:,} shapes", title_justify="left")
-    columns = ("reader", "accuracy %", "folds", "seeds", "over numbers", "p", "again", "val. %",
-               "weights", "s")  # fmt: skip
-    for title in columns:
+    of_classes = [row for row in rows if "accuracy" in row]
+    cells = [_cells(row) for row in of_classes]
+    titles = [title for title in _COLUMNS if any(row[title] for row in cells)]
+    for title in titles:
         shown.add_column(title, justify="left" if title == "reader" else "right", no_wrap=True)
     last = None
-    for row in (row for row in rows if "accuracy" in row):
+    for row, named in zip(of_classes, cells, strict=True):
         if row["kind"] != last:
             shown.add_section()
             shown.add_row(f"[bold]{row['kind']}[/bold]")
         last = row["kind"]
-        shown.add_row(
-            _called(row["reader"]), _percent(row, "accuracy"),
-            f"{100 * row['spread_of_folds']:.1f}", f"{100 * row['spread_of_seeds']:.1f}",
-            _gain(row), _chance(row),
-            f"{100 * row['same_again']:.0f}" if "same_again" in row else "",
-            f"{100 * row['validation']:.1f}" if "validation" in row else "",
-            f"{row['parameters'] / 1000:,.0f} k", f"{row['training_seconds']:.0f}",
-        )  # fmt: skip
+        shown.add_row(*(named[title] for title in titles))
     if shown.row_count:
         out.print(shown)
     for row in (row for row in rows if "miou" in row):
-        blind = " (place and class alone)" if row["reader"] == "parts-blind" else ""
         out.print(
-            f"{row['kind']}, parts{blind}, {over}: mIoU {_percent(row, 'miou')} % of shapes,"
-            f" {100 * row['miou_of_classes']:.1f} % of classes"
+            f"{row['kind']}, {_PARTS[row['reader']]}, {over}: mIoU {_percent(row, 'miou')} %"
+            f" of shapes, {100 * row['miou_of_classes']:.1f} % of classes"
         )
     out.print()
+
+
+def _cells(row: Row) -> dict[str, str]:
+    """What the table says of a reader, by the titles of its columns."""
+    cells = (
+        _called(row["reader"]), _percent(row, "accuracy"),
+        _spread(row, "folds"), _spread(row, "seeds"), _gain(row), _chance(row),
+        f"{100 * row['same_again']:.0f}" if "same_again" in row else "",
+        f"{100 * row['validation']:.1f}" if "validation" in row else "",
+        f"{row['parameters'] / 1000:,.0f} k", f"{row['training_seconds']:.0f}",
+    )  # fmt: skip
+    return dict(zip(_COLUMNS, cells, strict=True))
 
 
 def _called(reader: str) -> str:
@@ -93,6 +110,10 @@ def _called(reader: str) -> str:
 def _percent(row: Row, name: str) -> str:
     low, high = 100 * row[f"{name}_low"], 100 * row[f"{name}_high"]
     return f"{100 * row[name]:.1f} ({low:.1f}-{high:.1f})"
+
+
+def _spread(row: Row, over: str) -> str:
+    return f"{100 * row['spread_of_' + over]:.1f}" if row[over] > 1 else ""
 
 
 def _gain(row: Row) -> str:
@@ -179,7 +200,7 @@ def neighbours(path: Path, work: Work) -> None:
         kinds = []
         for axes, row in zip(line, [fold.test[i], *result["near"][i]], strict=False):
             kinds.append(found.index[row]["class"])
-            axes.imshow(_view(found.path, row))
+            axes.imshow(_view(found, row))
             colour = INK if kinds[-1] == kinds[0] else WRONG
             axes.set_title(kinds[-1], fontsize=7, color=colour, pad=2)
     figure.suptitle(f"{reader}, {kind}: test shapes, then the nearest training shapes",
@@ -195,7 +216,9 @@ def _spread_out(kinds: list[str]) -> list[int]:
     return [firsts[place] for place in places]
 
 
-def _view(folder: Path, row: int) -> Any:
-    from fields.runs.opening import load
-
-    return load(f"{folder}#{row}").render((_SIDE, _SIDE))
+def _view(found: FieldSet, row: int) -> Any:
+    """A shape as its field has it; of a scene the first of its test views."""
+    if found.options.is_radiance:
+        scene = read_scene(Path(found.about["source"]) / found.index[row]["path"])
+        return over(load_images(scene, "test").image(0), WHITE)
+    return load(f"{found.path}#{row}").render((_SIDE, _SIDE))

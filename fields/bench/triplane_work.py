@@ -15,11 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from fields import checkpoint, device
+from fields import checkpoint
 from fields.bench import triplane_scores
+from fields.bench.triplane_units import MESH, PARTS, UNTRAINED, Kind, Unit, done, settings_of, takes
 from fields.errors import FieldsError
 from fields.many.listing import Listing
 from fields.many.making import carry_out
@@ -29,45 +27,16 @@ from fields.many.workers import in_processes
 from fields.pictures.naming import shown
 from fields.pictures.replacing import replacing
 from fields.progress import Lines
-from fields.readers import folds, split, train
-from fields.readers.catalogue import READERS, USUAL, find
+from fields.readers import folds, split
+from fields.readers.catalogue import USUAL, find
 from fields.readers.explicit import Explicit, explicit_of
 from fields.readers.inputs import Inputs
-from fields.readers.parts import Parts, parts_of
-from fields.readers.segmenting import RECIPE, iou_of, segment
+from fields.readers.parts import parts_of
 from fields.readers.splitting import Fold
-from fields.readers.training import Trained
 
-ABOUT, MESH = "bench.json", "mesh"
-PARTS = {"parts": True, "parts-blind": False}  # by name: whether it is shown the planes
+ABOUT = "bench.json"
 AGAIN = 1_000_003  # added to the seed of fields that are fitted once more
-NEAR = 5  # neighbours that are kept
 _ASKED = ("copies", "steps", "folds", "effort", "quick")  # what all results hang on
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A training: of a reader on a fold, by a seed. `kind` names the set, or is "mesh"."""
-
-    kind: str
-    reader: str
-    fold: str
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.kind}, {self.reader}, fold {self.fold}, seed {self.seed}"
-
-
-@dataclass(eq=False)
-class Kind:
-    """The fields of one kind, and what readers need to know of them."""
-
-    name: str
-    inputs: Inputs
-    again: Inputs
-    folds: dict[str, Fold]
-    parts: Parts | None = None
-    place: dict[str, int] = field(default_factory=dict)  # by path, the row of a shape fitted again
 
 
 @dataclass(eq=False)
@@ -135,7 +104,9 @@ class Work:
                 mine = [n for n in names if not find(n).is_explicit]
                 self._train(kind, mine, kind.name)
                 if kind.parts is not None:
-                    self._train(kind, list(PARTS), kind.name, seeds=1)
+                    self._train(kind, list(PARTS), kind.name, of_parts=True)
+                    if len(self.kinds) == 1:
+                        self._train(kind, list(UNTRAINED), MESH, of_parts=True)
                 if len(self.kinds) == 1:
                     self._train(kind, [n for n in names if find(n).is_explicit], MESH)
 
@@ -158,16 +129,25 @@ class Work:
             items = tuple(dataclasses.replace(item, split=None) for item in listing.items)
             listing = Listing(listing.folder, items)
         found = self._fitted(name, listing, wanted)
-        again = dataclasses.replace(wanted, copies=1, seed=AGAIN)
-        again_found = self._fitted(f"{name}-again", listing, again)
+        again = None
+        # A start that all share is another one for all by another seed.
+        if init == "individual" and not options.no_again:
+            other = dataclasses.replace(wanted, copies=1, seed=AGAIN)
+            again = Inputs(self._fitted(f"{name}-again", self._tested(listing), other))
         readers = options.readers or USUAL
         asks_meshes = not self.kinds and any(find(reader).is_explicit for reader in readers)
         inputs = Inputs(found, self._explicit(found) if asks_meshes else None)
         parts = None
         if not options.no_parts:
             parts = parts_of(listing.folder, found.index, inputs.classes)
-        place = {entry["path"]: row for row, entry in enumerate(again_found.index)}
-        return Kind(name, inputs, Inputs(again_found), self._folds(found), parts, place)
+        return Kind(name, inputs, again, self._folds(found), parts)
+
+    def _tested(self, listing: Listing) -> Listing:
+        """Those that are tested somewhere."""
+        if self.options.folds is not None:
+            return listing
+        tested = Listing(listing.folder, tuple(i for i in listing.items if i.split == "test"))
+        return tested if len(tested.classes) > 1 else listing
 
     def _fitted(self, name: str, listing: Listing, wanted: ManyOptions) -> FieldSet:
         place = self.options.out / "sets" / name
@@ -212,26 +192,30 @@ class Work:
 
     # ---- trainings
 
-    def _train(self, kind: Kind, readers: list[str], home: str, seeds: int | None = None) -> None:
-        """All units of some readers that are not done; each is kept as it ends."""
+    def _train(self, kind: Kind, readers: list[str], home: str, of_parts: bool = False) -> None:
+        """All units of some readers that are not done; each is kept as it ends. Parts are learnt
+        once, on the list's own split where it has one."""
+        split = triplane_scores.SPLIT
         units = [
             Unit(home, reader, fold, seed)
             for reader in readers
-            for fold in kind.folds
-            for seed in range(seeds or self.options.seeds)
+            for fold in ([split] if of_parts and split in kind.folds else kind.folds)
+            for seed in range(1 if of_parts or find(reader).is_solved else self.options.seeds)
         ]
         left = []
         for unit in units:
-            known = _known(self._path(unit), _settings(unit.reader, self.options.effort))
+            known = _known(self._path(unit), settings_of(unit.reader, self.options.effort))
             if known is None:
                 left.append(unit)
             else:
                 self.results[unit] = known
-        for taken in dict.fromkeys(_takes(unit.reader) for unit in left):
+        for taken in dict.fromkeys(takes(unit.reader) for unit in left):
+            if taken is None:
+                continue
             kind.inputs[taken]  # computed here, so that all processes have it
-            if home != MESH:
+            if home != MESH and kind.again is not None:
                 kind.again[taken]
-        work = functools.partial(_done, kind, self.options.effort)
+        work = functools.partial(done, kind, self.options.effort)
         begun = len(units) - len(left)
         found = in_processes(self.options.threads, work, left, stopped=lambda: False, called=str)
         for number, (unit, result) in enumerate(found, begun + 1):
@@ -246,80 +230,6 @@ class Work:
     def _path(self, unit: Unit) -> Path:
         name = f"{unit.reader}-{unit.fold}-{unit.seed}.json"
         return self.options.out / "results" / unit.kind / name
-
-
-def _done(kind: Kind, effort: float, unit: Unit) -> dict[str, Any]:
-    """Train and test; what is kept of it."""
-    with device.threads(1):
-        if unit.reader in PARTS:
-            return _segmented(kind, effort, unit)
-        fold, inputs = kind.folds[unit.fold], kind.inputs
-        settings = _settings(unit.reader, effort)
-        trained = train(unit.reader, inputs, fold, seed=unit.seed, **settings)
-        logits = trained.logits(inputs, fold.test).log_softmax(1)
-        predicted = logits.argmax(1)
-        wanted = inputs.labels[fold.test]
-        paths = [inputs.found.index[row]["path"] for row in fold.test]
-        result = {
-            "settings": settings,
-            "recipe": trained.settings,
-            "score": round(float((predicted == wanted).float().mean()), 6),
-            "validation": round(trained.accuracy, 6),
-            "step": trained.step,
-            "seconds": round(trained.seconds, 2),
-            "parameters": trained.parameters,
-            "paths": paths,
-            "wanted": wanted.tolist(),
-            "predicted": predicted.tolist(),
-            "logits": [[round(value, 4) for value in row] for row in logits.tolist()],
-        }
-        if unit.kind == MESH:
-            return result
-        rows = [kind.place[path] for path in paths if path in kind.place]
-        again = trained.predicted(kind.again, rows)
-        known = dict(zip(paths, predicted.tolist(), strict=True))
-        first = [known[path] for path in paths if path in kind.place]
-        same = float((again == torch.tensor(first)).float().mean()) if rows else None
-        return {**result, "same_again": same, "near": _near(trained, inputs, fold)}
-
-
-def _near(trained: Trained, inputs: Inputs, fold: Fold) -> list[list[int]]:
-    """For each test row the training rows, copies left out, whose features are nearest."""
-    shapes = [row for row in fold.train if not inputs.found.index[row]["copy"]]
-    there, here = trained.features(inputs, shapes), trained.features(inputs, fold.test)
-    nearest: Tensor = (here @ there.T).topk(min(NEAR, len(shapes)), 1).indices
-    return [[shapes[i] for i in some] for some in nearest.tolist()]
-
-
-def _segmented(kind: Kind, effort: float, unit: Unit) -> dict[str, Any]:
-    assert kind.parts is not None
-    settings, fold = _settings(unit.reader, effort), kind.folds[unit.fold]
-    recipe = dataclasses.replace(RECIPE, **settings)
-    trained = segment(kind.inputs, kind.parts, fold, seed=unit.seed, recipe=recipe,
-                      reads=PARTS[unit.reader])  # fmt: skip
-    found = iou_of(trained.reader, kind.inputs, kind.parts, fold.test)
-    index = kind.inputs.found.index
-    return {
-        "settings": settings,
-        "recipe": dataclasses.asdict(recipe),
-        "score": round(sum(found.values()) / max(1, len(found)), 6),
-        "validation": round(trained.iou, 6),
-        "step": trained.step,
-        "seconds": round(trained.seconds, 2),
-        "parameters": sum(p.numel() for p in trained.reader.parameters()),
-        "iou": {index[row]["path"]: round(value, 6) for row, value in found.items()},
-        "classes": {index[row]["path"]: index[row]["class"] for row in found},
-    }
-
-
-def _takes(reader: str) -> str:
-    return "planes" if reader in PARTS else find(reader).takes
-
-
-def _settings(reader: str, effort: float) -> dict[str, Any]:
-    """What differs from the catalogue's recipe: the number of steps."""
-    recipe = RECIPE if reader in PARTS else READERS[reader].recipe
-    return {"steps": max(20, round(effort * recipe.steps))}
 
 
 def _known(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:

@@ -43,6 +43,11 @@ def initial(options: ManyOptions, key: int) -> tuple[Tensor, Tensor]:
     return _SPREAD * torch.randn(shape, generator=generator), params
 
 
+def density_of(values: Tensor) -> Tensor:
+    """What the MLP gives first, of a radiance field -> density over a length of the unit cube."""
+    return (values + _DENSE).clamp(max=_DENSEST).exp()
+
+
 class PlaneField(nn.Module):
     """A field of a set: the sum of three planes, the place in a few octaves, and a small MLP.
 
@@ -95,6 +100,5 @@ class PlaneField(nn.Module):
         if self.options.is_distance:
             values = TRUNCATION * values.clamp(-1, 1)
         if self.options.is_radiance:
-            density = (values[:, :1] + _DENSE).clamp(max=_DENSEST).exp()
-            values = torch.cat([density, values[:, 1:].sigmoid()], 1)
+            values = torch.cat([density_of(values[:, :1]), values[:, 1:].sigmoid()], 1)
         return values.reshape(*coords.shape[:-1], self.channels)

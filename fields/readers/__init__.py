@@ -1,4 +1,5 @@
-"""Networks that read fields: a class from the planes of each, or the part that a point belongs to.
+"""Networks and kernels that read fields: a class from the planes of each, or the part that a point
+belongs to.
 
 What a reader is shown (`inputs`) comes from a set of fields or, for comparison, from its meshes
 (`explicit`). `splitting` says what is trained on and what is tested, `symmetries` how a cube can be

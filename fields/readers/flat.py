@@ -34,11 +34,27 @@ class FlatReader(Reader):
         return self.mlp(self.scaling(inputs))
 
 
+class ParamsReader(FlatReader):
+    """The same over the weights of the MLP alone: all there is of a field without planes."""
+
+    takes = "params"
+
+
 class NumbersReader(FlatReader):
-    """An MLP over what a ruler and scales say of the shape: see `explicit`."""
+    """An MLP over what a ruler and scales say of the shape, in logarithms: see `explicit`."""
 
     takes = "numbers"
 
+    def begin(self, inputs: Tensor) -> None:
+        self.scaling.begin(_logarithms(inputs))
+
     def augmented(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(inputs.shape, generator=generator)
-        return inputs + 0.03 * self.scaling.spread * noise
+        return inputs * torch.exp(0.03 * self.scaling.spread * noise)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        return super().features(_logarithms(inputs))
+
+
+def _logarithms(sizes: Tensor) -> Tensor:
+    return sizes.clamp_min(1e-6).log()

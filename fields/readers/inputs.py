@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fields import ops
 from fields.errors import FieldsError
-from fields.many.field import spec_of
+from fields.many.field import density_of, spec_of
 from fields.many.reading import FieldSet
 from fields.readers.explicit import Explicit, explicit_of
 from fields.readers.images import channel_energy
@@ -17,10 +17,12 @@ from fields.readers.measures import measured_values
 
 SIDE = 24  # points along an axis of a grid of values
 _AT_ONCE = 64  # fields
+_WAY = 0.05  # through a radiance field, lengths of the unit cube
 
 KINDS = {
     "planes": "the planes [3, C, R, R]",
     "weights": "planes and MLP in a row",
+    "params": "the MLP alone in a row",
     "energy": "energy of planes and of their slopes [3, 2, R, R]",
     "values": f"the field's values at {SIDE}^3 points [1, {SIDE}, {SIDE}, {SIDE}]",
     "measures": "numbers that are measured of these values",
@@ -71,6 +73,8 @@ class Inputs:
             return found.planes
         if kind == "weights":
             return torch.cat([found.planes.flatten(1), found.params], 1)
+        if kind == "params":
+            return found.params
         if kind == "energy":
             return torch.cat([channel_energy(part) for part in found.planes.split(_AT_ONCE)])
         if kind == "values":
@@ -85,7 +89,8 @@ class Inputs:
 def field_values(found: FieldSet, side: int) -> Tensor:
     """Values [N, 1, side, side, side] of all fields over (x, y, z), from face to face of the unit
     cube: distances in units in which they are told apart, from -1 inside to 1 outside; of an
-    occupancy the same by how likely a point is inside."""
+    occupancy the same by how likely a point is inside, of a radiance field by how much light is
+    lost over a short way."""
     axis = torch.linspace(0, 1, side)
     places = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
     planes, spec = found.planes.permute(0, 1, 3, 4, 2), spec_of(found.options)
@@ -94,4 +99,8 @@ def field_values(found: FieldSet, side: int) -> Tensor:
         coords = places.expand(len(some), -1, -1)
         parts.append(ops.plane_fields(coords, some, params, spec)[..., 0])
     values = torch.cat(parts).view(-1, 1, side, side, side)
-    return values.clamp(-1, 1) if found.options.is_distance else 1 - 2 * values.sigmoid()
+    if found.options.is_distance:
+        return values.clamp(-1, 1)
+    if found.options.is_radiance:
+        return 2 * torch.exp(-_WAY * density_of(values)) - 1
+    return 1 - 2 * values.sigmoid()

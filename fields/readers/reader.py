@@ -38,6 +38,11 @@ class Reader(nn.Module):
         """[B, ...] -> [B, num_features], by which shapes are near one another."""
         raise NotImplementedError
 
+    @property
+    def num_weights(self) -> int:
+        """That were learnt."""
+        return sum(p.numel() for p in self.parameters())
+
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, ...] -> logits [B, classes]."""
         return self.head(self.features(inputs))
@@ -48,10 +53,12 @@ class Scaling(nn.Module):
 
     Args:
         shape: of mean and spread; axes of length 1 are those that are taken together.
+        least: that it divides by.
     """
 
-    def __init__(self, *shape: int):
+    def __init__(self, *shape: int, least: float = 1e-8):
         super().__init__()
+        self.least = least
         self.mean: Tensor
         self.spread: Tensor
         self.register_buffer("mean", torch.zeros(shape))
@@ -62,7 +69,7 @@ class Scaling(nn.Module):
         axes = [0, *(i + 1 for i, size in enumerate(self.mean.shape) if size == 1)]
         spread, mean = torch.std_mean(inputs, axes, keepdim=True)
         self.mean.copy_(mean[0])
-        self.spread.copy_(spread[0].clamp_min(1e-8))
+        self.spread.copy_(spread[0].clamp_min(self.least))
 
     def forward(self, inputs: Tensor) -> Tensor:
         return (inputs - self.mean) / self.spread

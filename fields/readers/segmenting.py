@@ -18,7 +18,7 @@ from fields.readers.splitting import Fold
 from fields.readers.symmetries import symmetries
 from fields.readers.training import shuffled
 
-RECIPE = Recipe(steps=600, batch=16, lr=2e-3, symmetries="flips", smoothing=0.0)
+RECIPE = Recipe(steps=1500, batch=16, lr=2e-3, smoothing=0.0)
 _POINTS = 256  # of a shape in a step
 _AT_ONCE = 16  # shapes that are answered
 
@@ -112,7 +112,7 @@ def iou_of(reader: Segmenter, inputs: Inputs, parts: Parts, rows: list[int]) -> 
             logits = reader(inputs["planes"][some], parts.points[some], kinds)
             answers = _of_class(logits, kinds, parts).argmax(2)
             for row, answer, kind in zip(some, answers, kinds, strict=True):
-                found[row] = _iou(answer, parts.labels[row], parts.of_class[kind])
+                found[row] = iou_of_answer(answer, parts.labels[row], parts.of_class[kind])
     return found
 
 
@@ -121,7 +121,9 @@ def mean_iou(found: dict[int, float]) -> float:
     return sum(found.values()) / max(1, len(found))
 
 
-def _iou(answer: Tensor, wanted: Tensor, of_class: Tensor) -> float:
+def iou_of_answer(answer: Tensor, wanted: Tensor, of_class: Tensor) -> float:
+    """Of points [N] with parts `answer` and `wanted`, -1 where nothing is known, over the parts
+    `of_class` [parts] of the class."""
     counted = wanted >= 0
     scores = []
     for part in of_class.nonzero()[:, 0].tolist():

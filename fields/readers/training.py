@@ -15,9 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fields.errors import FieldsError
 from fields.many.field import key_of
 from fields.readers.catalogue import build, find
 from fields.readers.inputs import Inputs
+from fields.readers.kernel import KernelReader
 from fields.readers.reader import Reader
 from fields.readers.recipe import Recipe
 from fields.readers.splitting import Fold
@@ -35,7 +37,7 @@ class Trained:
         reader: in evaluation.
         recipe: by which it was trained.
         accuracy: on the validation shapes.
-        step: after which its weights were taken.
+        step: after which its weights were taken; 0 of one that is solved.
         seconds: of training.
     """
 
@@ -63,7 +65,7 @@ class Trained:
 
     @property
     def parameters(self) -> int:
-        return sum(p.numel() for p in self.reader.parameters())
+        return self.reader.num_weights
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -90,13 +92,24 @@ def train(
 
     Raises FieldsError for a name or a setting of no use.
     """
-    recipe = replace(find(name).recipe, **settings)
-    taken, classes = inputs[find(name).takes], len(inputs.classes)
+    entry = find(name)
+    recipe = replace(entry.recipe, **settings)
+    taken, classes = inputs[entry.takes], len(inputs.classes)
+    if entry.leaves_copies:
+        index = inputs.found.index
+        fold = replace(fold, train=[row for row in fold.train if not index[row]["copy"]])
     begin = time.perf_counter()
     with torch.random.fork_rng(devices=[]):  # weights and dropout draw from the global generator
         torch.manual_seed(key_of(name, seed))
         reader = build(name, taken[fold.train[:1]], classes)
         reader.begin(taken[fold.train])
+        if isinstance(reader, KernelReader):
+            if recipe.symmetries != "none":
+                raise FieldsError(f"{name} is solved for fields as they lie; leave out symmetries")
+            rows = fold.train + fold.val
+            accuracy = reader.learn(taken[rows], inputs.labels[rows], len(fold.train))
+            seconds = time.perf_counter() - begin
+            return Trained(name, reader.eval(), recipe, accuracy, 0, seconds)
         loop = _Loop(reader, taken, inputs.labels, fold, recipe)
         loop.run(torch.Generator().manual_seed(key_of("batches", name, seed)))
     reader.load_state_dict(loop.best)
