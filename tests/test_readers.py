@@ -17,6 +17,7 @@ from fields.readers import READERS, Fold, Inputs, build, folds, symmetries, trai
 from fields.readers.channel_tokens import PAPER, ChannelMlp, ChannelTransformer, resized_crop
 from fields.readers.explicit import explicit_of, nine_numbers
 from fields.readers.images import channel_energy
+from fields.readers.kernel import KernelReader
 from fields.readers.measures import measured_values
 from fields.readers.parts import parts_of
 from fields.readers.splitting import require_apart
@@ -193,6 +194,7 @@ def test_a_kernel_learns_of_validation_shapes_after_they_have_chosen(made, fold)
     inputs, _ = made
     trained = train("measures", inputs, fold)
     reader = trained.reader
+    assert isinstance(reader, KernelReader)
     assert len(reader.support) == len(fold.train) + len(fold.val) and trained.step == 0
     assert round(float(reader.width), 4) in reader.WIDTHS and 0.5 < trained.accuracy <= 1
     logits = trained.logits(inputs, fold.train + fold.val)
