@@ -115,6 +115,8 @@ def test_a_tile_without_rays_is_taken_to_be_as_wrong_as_the_mean(scene):
 def test_masked_pixels_are_never_drawn_and_the_others_of_a_tile_alike(scene, tmp_path):
     folder = copied(scene, tmp_path / "sizes")
     change(folder, "train/r_1*.png", lambda pixels: pixels[::2, ::2])
+    for path in folder.glob("train/r_1*_depth.png"):
+        path.unlink()
     signal = signal_of(folder, pixels="error")
     errors = ErrorMap(signal.views)
     assert signal.views.among is not None and errors.among is not None

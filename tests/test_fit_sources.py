@@ -119,9 +119,10 @@ def test_a_picture_made_smaller_is_fitted_and_scored_as_such(tmp_path):
     assert run.render().shape == (20, 28, 3)
     assert score(run.source(), run.render())["psnr"] == run.metrics["psnr"]
     with pytest.raises(FieldsError, match="--downscale 2"):
-        fields.fit(tmp_path / "a.png", out=run.path, steps=12, resume=True)
-    again = fields.fit(tmp_path / "a.png", out=run.path, steps=12, resume=True, downscale=2)
-    assert again.metrics["steps"] == 12
+        fields.fit(tmp_path / "a.png", out=run.path, steps=12, resume=True, downscale=4)
+    for steps, asked in ((12, {}), (15, {"downscale": 2})):
+        again = fields.fit(tmp_path / "a.png", out=run.path, steps=steps, resume=True, **asked)
+        assert again.metrics["steps"] == steps and again.metrics["downscale"] == 2
 
 
 def test_a_module_of_the_catalogue_is_fitted_and_saved_as_its_config(tmp_path):

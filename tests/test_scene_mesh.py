@@ -91,7 +91,7 @@ def test_points_lie_near_the_surface(run, command):
 def endless(tmp_path_factory):
     folder = tmp_path_factory.mktemp("endless")
     scene = make(folder / "out", views=24, size=32, outdoors=True)
-    return fields.fit(scene, out=folder / "run", steps=480, **SMALL)
+    return fields.fit(scene, out=folder / "run", steps=600, **SMALL)
 
 
 def test_of_a_scene_without_an_end_all_is_seen_and_the_box_is_meshed(endless):
