@@ -92,7 +92,7 @@ def go_on(request: Request, source: Source, thing: Thing, where: torch.device) -
                 f"{shown(place.path)} stores colours, and {thing.name} has none now{why}"
             )
         with_options = state.with_options_of(request)
-        if request.kind == "scene":  # which is read by the options of the run
+        if sources.reads_otherwise(request, with_options):
             thing, _ = sources.read(source, with_options)
         signal = sources.signal_of(thing, with_options, where)
         held = resuming.read(state, request, signal)

@@ -106,7 +106,7 @@ class Rig:
         distance = max(float((self.centre - eye) @ base.forward), 1e-6)
         if self.faces_one_way:
             reach = np.percentile(np.abs((self.positions - eye) @ turn), _REACH, axis=0)
-            distance = max(distance, 2 * float(reach.max()), 1e-6)
+            distance = max(distance, 2 * float(reach.max()))
         else:
             reach = _SWAY * distance * np.array([1.0, 1.0, 0.5])
         at = eye + distance * base.forward
@@ -164,10 +164,9 @@ def read(path: Path, size: Size | None, usual: Size) -> CameraPath:
         )
     of_path = bool(keyed.get("camera_path"))
     try:
-        stated = _stated_size(keyed, ("render_width", "render_height") if of_path else ("w", "h"))
-        if not of_path:  # the first frame that says one gives the size of all pictures
-            own = (_stated_size({**keyed, **view}, ("w", "h")) for view in views)
-            stated = next(filter(None, own), None)
+        keys = ("render_width", "render_height") if of_path else ("w", "h")
+        own = [_stated_size(keyed if of_path else {**keyed, **view}, keys) for view in views]
+        stated = next(filter(None, own), None)  # the first gives the size of all pictures
         fps = _stated_fps(keyed, len(views)) if of_path else FPS
     except Broken as reason:
         raise FieldsError(f"{name} {reason}") from None
@@ -177,8 +176,7 @@ def read(path: Path, size: Size | None, usual: Size) -> CameraPath:
             if of_path:
                 shots.append(_of_path(keyed, view, size or stated or usual))
             else:
-                own = _stated_size({**keyed, **view}, ("w", "h"))
-                shots.append(_of_frame(keyed, view, own, size or stated or usual))
+                shots.append(_of_frame(keyed, view, own[i], size or stated or usual))
         except Broken as reason:
             raise FieldsError(f"{name}: view {i} {reason}") from None
     return CameraPath(shots, fps)

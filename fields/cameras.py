@@ -66,15 +66,18 @@ class Camera:
         return (self.fl_x, self.fl_y, self.cx, self.cy, self.lens)
 
     @property
-    def shown(self) -> np.ndarray | None:
-        """[height, width] bool: pixels at which its lens shows anything; None where that is all."""
-        farthest = self.lens.farthest
-        if farthest == math.inf:
-            return None
+    def shows_all(self) -> bool:
+        """Its lens shows something at every pixel: at those in the corners."""
+        x = max(abs(0.5 - self.cx), abs(self.width - 0.5 - self.cx)) / self.fl_x
+        y = max(abs(0.5 - self.cy), abs(self.height - 0.5 - self.cy)) / self.fl_y
+        return math.hypot(x, y) <= self.lens.farthest
+
+    @property
+    def shown(self) -> np.ndarray:
+        """[height, width] bool: pixels at which its lens shows something."""
         x = (np.arange(self.width) + 0.5 - self.cx) / self.fl_x
         y = (np.arange(self.height) + 0.5 - self.cy) / self.fl_y
-        inside = np.hypot(x, y[:, None]) <= farthest
-        return None if inside.all() else inside
+        return np.hypot(x, y[:, None]) <= self.lens.farthest
 
     def rays(self) -> tuple[np.ndarray, np.ndarray]:
         """Origin [3] and directions [height * width, 3] of unit length, row by row, float64."""

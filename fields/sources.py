@@ -62,6 +62,17 @@ def read(source: Source, request: Request) -> tuple[Thing, str]:
     return shape, name
 
 
+def reads_otherwise(one: Request, other: Request) -> bool:
+    """Whether `read` makes something else of a source for one request than for another."""
+    if one.kind != "scene":
+        return False
+    ways = {
+        (request.downscale or 1, SceneOptions(**request.signal_options).mask_of)
+        for request in (one, other)
+    }
+    return len(ways) > 1
+
+
 def signal_of(thing: Thing, request: Request, device: torch.device) -> Signal:
     """The signal of a thing that was read, as the request wants it.
 

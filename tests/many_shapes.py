@@ -16,6 +16,9 @@ SMALL = {
     "batch": 256,
     "pool": 4096,
 }
+# Of sets that are read: shapes of a class, and fits that tell their parts apart.
+EACH = 6
+FIT = {"resolution": 12, "channels": 4, "hidden": 16, "steps": 120, "batch": 256, "pool": 4096}
 FLAGS = [f"--{name}={value}" for name, value in SMALL.items()]
 CUBE = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
 SIDES = np.array(

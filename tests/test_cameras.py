@@ -127,6 +127,8 @@ def test_places_beyond_a_lens_that_is_tangential_too_get_its_outermost_rays():
 
 def test_a_camera_knows_what_its_lens_shows():
     wide = Camera(np.eye(4), 64, 48, 30.0, 30.0, 32.0, 24.0, Perspective((-0.3, 0, 0, 0)))
-    assert wide.shown is not None and 0.25 < wide.shown.mean() < 0.9
+    assert not wide.shows_all and 0.25 < wide.shown.mean() < 0.9
     assert wide.shown[24, 32] and not wide.shown[0, 0]
-    assert camera(Perspective((-0.28, 0.09, 0, 0))).shown is None
+    assert camera(Perspective((-0.28, 0.09, 0, 0))).shows_all
+    near = camera(Perspective((-0.1, 0, 0, 0)), focal=500.0)  # it folds, but beside the picture
+    assert near.lens.farthest < 2 and near.shows_all and near.shown.all()

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 import time
 
 import numpy as np
@@ -13,22 +12,8 @@ from small import TINY, picture
 
 from fields import device
 from fields.catalogue import MODELS
-from fields.cli import VERBS, main
+from fields.cli import VERBS
 from fields.pictures import read_picture, write_picture
-
-
-@pytest.fixture
-def here(capsys, monkeypatch):
-    """As `command`, in this process, which has torch already."""
-
-    def run(*arguments, cwd):
-        monkeypatch.chdir(cwd)
-        capsys.readouterr()
-        status = main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, status, printed.out, printed.err)
-
-    return run
 
 
 @pytest.fixture

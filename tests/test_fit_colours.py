@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.spatial import KDTree
 from shape_files import box
 from small import one_line
-from test_fit_shapes import coarse, fit  # noqa: F401 (a fixture)
+from test_fit_shapes import fit
 
 import fields
 from fields import FieldsError, checkpoint, colouring
@@ -27,6 +27,7 @@ from fields.shapes import Shape, read_shape
 from fields.shapes.colours import PointColours
 from fields.shapes.srgb import from_linear
 
+pytestmark = pytest.mark.usefixtures("coarse")
 SMALL = {
     "num_levels": 3, "log2_table_size": 15, "growth": 1.5, "width": 32, "batch": 4096, "rate": 1e-2,
 }  # fmt: skip
@@ -80,7 +81,7 @@ def cube(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def fitted(cube, tmp_path_factory, coarse):  # noqa: F811
+def fitted(cube, tmp_path_factory, coarse):
     return fit(cube, out=tmp_path_factory.mktemp("fits") / "cube", steps=150, **SMALL)
 
 

@@ -20,17 +20,9 @@ from fields.signals.points import PointSignal
 from fields.signals.shape import ShapeSignal
 from fields.twice import values_and_gradient
 
+pytestmark = pytest.mark.usefixtures("coarse")
+
 SMALL = {"num_levels": 4, "log2_table_size": 12, "growth": 1.5, "width": 16, "batch": 2048}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def coarse():
-    """Meshes, previews and scores that take a moment."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fields.runs.shape.RESOLUTION", 48)
-        patch.setattr("fields.runs.shape.PREVIEW", (64, 64))
-        patch.setattr("fields.shapes.scores.POINTS", 3000)
-        yield
 
 
 def fit(source, **options):

@@ -1,22 +1,21 @@
 """A data set of shapes as a data set of fields: what is listed, fitted, kept and read."""
 
 import json
-import subprocess
 
 import numpy as np
 import pytest
 import torch
-from many_shapes import QUICK, SMALL, files_of, two_classes
+from many_shapes import SMALL, files_of, two_classes
 
 import fields
-from fields.cli import main
 from fields.errors import FieldsError
-from fields.many import score
 from fields.many.field import PlaneField, initial
 from fields.many.group import fit_group
 from fields.many.listing import list_shapes
 from fields.many.options import TRUNCATION, ManyOptions
 from fields.runs import ShapeRun
+
+pytestmark = pytest.mark.usefixtures("quick_scores")
 
 
 @pytest.fixture(scope="module")
@@ -26,25 +25,6 @@ def made(tmp_path_factory):
     source = two_classes(place / "shapes")
     options = {**SMALL, "resolution": 16, "steps": 300}
     return fields.fit_many(source, place / "set", threads=2, **options), source
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    for name, value in QUICK.items():
-        monkeypatch.setattr(score, name, value)
-
-
-@pytest.fixture
-def here(capsys):
-    """The command in this process."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        status = main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, status, printed.out, printed.err)
-
-    return run
 
 
 def test_every_shape_of_a_folder_becomes_a_field_that_tells_its_inside(made):

@@ -1,36 +1,17 @@
 """What goes wrong with a data set of shapes: told in a line, and the rest goes on."""
 
 import json
-import subprocess
 
 import pytest
 import torch
-from many_shapes import CUBE, FLAGS, QUICK, SIDES, SMALL, files_of, listed, two_classes
+from many_shapes import CUBE, FLAGS, SIDES, SMALL, files_of, listed, two_classes
 from shape_files import off, sphere
 from small import one_line
 
 import fields
-from fields.cli import main
-from fields.many import group, score
+from fields.many import group
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    for name, value in QUICK.items():
-        monkeypatch.setattr(score, name, value)
-
-
-@pytest.fixture
-def here(capsys):
-    """The command in this process."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        status = main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, status, printed.out, printed.err)
-
-    return run
+pytestmark = pytest.mark.usefixtures("quick_scores")
 
 
 def test_broken_meshes_are_told_a_line_each_and_left_out(tmp_path, here):

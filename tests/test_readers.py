@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from many_shapes import CUBE, QUICK, SIDES, two_classes
+from many_shapes import CUBE, EACH, FIT, SIDES, two_classes
 from shape_files import off, sphere
 
 import fields
-from fields import device, ops
+from fields import ops
 from fields.errors import FieldsError
-from fields.many import score
 from fields.readers import READERS, Fold, Inputs, build, folds, symmetries, train
 from fields.readers.channel_tokens import PAPER, ChannelMlp, ChannelTransformer, resized_crop
 from fields.readers.explicit import explicit_of, nine_numbers
@@ -22,18 +21,9 @@ from fields.readers.measures import measured_values
 from fields.readers.parts import parts_of
 from fields.readers.splitting import require_apart
 
-EACH = 6  # shapes of a class
-FIT = {"resolution": 12, "channels": 4, "hidden": 16, "steps": 120, "batch": 256, "pool": 4096}
+pytestmark = pytest.mark.usefixtures("quick_scores", "one_thread")
+
 USUAL = [name for name in READERS if name != "transformer-paper"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small():
-    """Short scores, and one thread, as trainings of a benchmark have."""
-    with pytest.MonkeyPatch.context() as patch, device.threads(1):
-        for name, value in QUICK.items():
-            patch.setattr(score, name, value)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -291,11 +281,11 @@ def test_points_and_numbers_are_those_of_the_scaled_copy(made):
     index = inputs.found.index
     low, high = inputs["points"].amin(1), inputs["points"].amax(1)
     assert inputs["points"].shape == (len(index), 1024, 3)
-    torch.testing.assert_close(high - low, inputs["numbers"][:, :3], rtol=0.05, atol=0.02)
+    torch.testing.assert_close(high - low, inputs["numbers"][:, :3].exp(), rtol=0.05, atol=0.02)
     for row, e in enumerate(index):
         box = np.diff(np.array(e["box"]), axis=0)[0]
         sides = torch.from_numpy(0.9 * box / box.max()).float()
-        torch.testing.assert_close(inputs["numbers"][row, :3], sides, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(inputs["numbers"][row, :3].exp(), sides, rtol=1e-3, atol=1e-3)
 
 
 def test_values_are_those_of_the_fields(made):

@@ -5,28 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from many_shapes import QUICK, two_classes
+from many_shapes import EACH, FIT, two_classes
 
 import fields
-from fields import device
-from fields.many import score
 from fields.readers import Inputs, folds
 from fields.readers.part_baselines import commonest, nearest
 from fields.readers.parts import parts_of, read_labels
 from fields.readers.segmenter import Segmenter
 from fields.readers.segmenting import RECIPE, iou_of, segment
 
-EACH = 6  # shapes of a class
-FIT = {"resolution": 12, "channels": 4, "hidden": 16, "steps": 120, "batch": 256, "pool": 4096}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small():
-    """Short scores, and one thread, as trainings of a benchmark have."""
-    with pytest.MonkeyPatch.context() as patch, device.threads(1):
-        for name, value in QUICK.items():
-            patch.setattr(score, name, value)
-        yield
+pytestmark = pytest.mark.usefixtures("quick_scores", "one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -146,3 +146,13 @@ def test_depths_are_in_units_of_the_source(tmp_path):
     (tmp_path / "d.npy").write_bytes(b"nothing")
     with pytest.raises(FieldsError, match=r"d\.npy"):
         read_depth(scene.frames[0])
+
+
+@pytest.mark.parametrize(("k1", "drops"), [(-0.1, False), (-1.5, True)])
+def test_pixels_at_which_a_lens_shows_nothing_do_not_count(tmp_path, k1, drops):
+    scene = read_scene(files.transforms(tmp_path, {"k1": k1}))
+    images = load_images(scene, "train")
+    assert (images.kept is not None) == drops
+    assert any("the lens shows nothing" in note for note in scene.notes) == drops
+    if drops:
+        assert np.array_equal(images.mask(0), scene.splits["train"][0].camera.shown)

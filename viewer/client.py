@@ -14,27 +14,25 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
 
 from fields.errors import Cancelled, FieldsError
-from fields_viewer import encode, pacing
+from fields_viewer import pacing
 from fields_viewer.hub import Hub
+from fields_viewer.outbox import Outbox
 from fields_viewer.pacing import Frame, Pace
 from fields_viewer.protocol import (
     FIELD,
     FLAT_TILE,
     FRAME,
     LAST,
-    LOSSLESS,
     PART,
     PROXY,
     TILE,
     TRUTH,
-    Header,
     Refused,
 )  # fmt: skip
 from fields_viewer.subjects import Flat, Solid
@@ -58,6 +56,7 @@ class Client:
 
     def __init__(self, hub: Hub, send: Callable[[str | bytes], None]):
         self.hub, self._send = hub, send
+        self._outbox = Outbox(send)
         self.settings = hub.first_settings()
         # Of frames in motion by what they show, and of those of a field that is trained meanwhile.
         self._paces = {FIELD: Pace(), PROXY: Pace()}
@@ -76,8 +75,6 @@ class Client:
         # Of frames in motion, which a newer view does not end: they would never come.
         self._gone = torch.zeros(1, dtype=torch.uint8)
         self._is_welcome = self._closed = False
-        self._sending: Future[None] | None = None
-        self._encoder = ThreadPoolExecutor(1, "fields-viewer-encode")
         self._thread = threading.Thread(target=self._run, name="fields-viewer", daemon=True)
 
     def start(self) -> None:
@@ -166,7 +163,7 @@ class Client:
             if not self._closed:
                 self.close()
         finally:
-            self._encoder.shutdown(wait=True)
+            self._outbox.close()
 
     def _guarded(self, job: Callable[[], None]) -> None:
         """What fails is told to the page, and ends nothing."""
@@ -177,8 +174,7 @@ class Client:
         except Exception as error:
             text = f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]
             traceback.print_exc(file=sys.stderr)
-            if self._sending is not None:  # what was drawn before is not told after it
-                self._sending.result()
+            self._outbox.wait()  # what was drawn before is not told after it
             self.tell(type="error", text=text)
 
     def _next(self) -> Callable[[], None] | None:
@@ -269,7 +265,16 @@ class Client:
             "width": width, "height": height, "whole_width": view.width,
             "whole_height": view.height, "draw_us": round(1e6 * seconds),
         }  # fmt: skip
-        self._hand_over(pixels, header, bool(settings["lossless"]), (seconds, still))
+
+        def learn(took: float) -> None:
+            frame, whole = Frame(width * height, seconds + took), view.pixels
+            if still:
+                self._still_pace = self._still_pace.after(frame, whole)
+            else:
+                self._paces[drawn] = self._paces[drawn].after(frame, whole)
+
+        quality = None if settings["lossless"] else int(settings["quality"])
+        self._outbox.put(pixels, header, quality, learn)
 
     def _still(self, view: View) -> None:
         """Drawn from the field itself, at full size, without loss."""
@@ -302,12 +307,8 @@ class Client:
         def send(part: tuple[int, int, np.ndarray], seconds: float, flags: int = 0) -> None:
             x, y, pixels = part
             height, width = pixels.shape[:2]
-            self._hand_over(
-                pixels,
-                {**header, "x": x, "y": y, "width": width, "height": height, "flags": flags,
-                 "draw_us": round(1e6 * seconds)},
-                lossless=True,
-            )  # fmt: skip
+            more = {"x": x, "y": y, "width": width, "height": height, "flags": flags}
+            self._outbox.put(pixels, {**header, **more, "draw_us": round(1e6 * seconds)})
 
         before: tuple[tuple[int, int, np.ndarray], float] | None = None
         for drawn in self.hub.turns.each(parts):
@@ -337,7 +338,7 @@ class Client:
             height, width = pixels.shape[:2]
             more = {"width": width, "height": height, "drawn": drawn}
             more["draw_us"] = round(1e6 * seconds)
-            self._hand_over(pixels, header | more, lossless=False, quality=_TILE_QUALITY)
+            self._outbox.put(pixels, header | more, _TILE_QUALITY)
 
         one(subject.crop, FIELD)
         if settings.get("compare", "off") != "off":
@@ -363,47 +364,3 @@ class Client:
             self._noting(
                 lambda: self._parts(parts(subject.truth_crop), {**base, "drawn": TRUTH}, cancel)
             )
-
-    # Encoding and sending, while the next is drawn
-
-    def _hand_over(
-        self,
-        pixels: np.ndarray,
-        header: dict[str, Any],
-        lossless: bool,
-        drawing: tuple[float, bool] | None = None,
-        quality: int | None = None,
-    ) -> None:
-        """Encode and send in the other thread; waits for the one before, so that no more than two
-        pictures are in memory."""
-        if self._sending is not None:
-            self._sending.result()
-        quality = quality or int(self.settings["quality"])
-        self._sending = self._encoder.submit(
-            self._encoded, pixels, header, lossless, drawing, quality
-        )
-
-    def _encoded(
-        self,
-        pixels: np.ndarray,
-        header: dict[str, Any],
-        lossless: bool,
-        drawing: tuple[float, bool] | None,
-        quality: int,
-    ) -> None:
-        begun = time.perf_counter()
-        data = encode.png(pixels) if lossless else encode.jpeg(pixels, quality)
-        took = time.perf_counter() - begun
-        if drawing is not None:
-            seconds, still = drawing
-            frame = Frame(header["width"] * header["height"], seconds + took)
-            whole = header["whole_width"] * header["whole_height"]
-            if still:
-                self._still_pace = self._still_pace.after(frame, whole)
-            else:
-                drawn = header["drawn"]
-                self._paces[drawn] = self._paces[drawn].after(frame, whole)
-        flags = header.pop("flags", 0) | (LOSSLESS if lossless else 0)
-        kind = encode.PNG if lossless else encode.JPEG
-        full = Header(format=kind, flags=flags, encode_us=round(1e6 * took), **header)
-        self._send(full.pack() + data)

@@ -13,10 +13,9 @@ from torch import Tensor
 
 from fields.errors import FieldsError
 from fields.readers.channel_tokens import PAPER, ChannelMlp, ChannelTransformer
-from fields.readers.flat import FlatReader, NumbersReader, ParamsReader
-from fields.readers.images import EnergyReader, ImageReader
+from fields.readers.flat import FlatReader, NumbersReader
+from fields.readers.images import ImageReader
 from fields.readers.kernel import KernelReader
-from fields.readers.measures import MeasuresReader
 from fields.readers.points import PointNet
 from fields.readers.reader import Reader
 from fields.readers.recipe import Recipe
@@ -59,7 +58,7 @@ def _kernel(about: str, takes: str, **how: bool) -> Entry:
     """A reader that is solved."""
 
     def make(rows: Tensor, classes: int) -> Reader:
-        return KernelReader(rows[0].numel(), classes, takes, takes == "numbers")
+        return KernelReader(rows[0].numel(), classes)
 
     return Entry(about, make, takes, Recipe(steps=1, symmetries="none"), is_solved=True, **how)
 
@@ -81,7 +80,7 @@ READERS: dict[str, Entry] = {
     ),
     "energy": Entry(
         "residual convolutions over the channels' energy",
-        lambda rows, classes: EnergyReader(rows.shape[1] * rows.shape[2], classes),
+        lambda rows, classes: ImageReader(rows.shape[1] * rows.shape[2], classes),
         "energy", Recipe(steps=600),
     ),
     "channel-mlp": Entry(
@@ -97,7 +96,7 @@ READERS: dict[str, Entry] = {
     ),
     "params": Entry(
         "MLP on the weights of the field's MLP",
-        lambda rows, classes: ParamsReader(rows.shape[1], classes),
+        lambda rows, classes: FlatReader(rows.shape[1], classes),
         "params", Recipe(steps=600, lr=1e-3),
         reads_field=True,
     ),
@@ -106,7 +105,7 @@ READERS: dict[str, Entry] = {
     "measures": _kernel("kernel over measures of the field's values", "measures", reads_field=True),
     "measures-mlp": Entry(
         "MLP on measures of the field's values",
-        lambda rows, classes: MeasuresReader(rows.shape[1], classes, width=384, dropout=0.6),
+        lambda rows, classes: FlatReader(rows.shape[1], classes, width=384, dropout=0.6),
         "measures", Recipe(),
         reads_field=True,
     ),
@@ -139,4 +138,7 @@ def find(name: str) -> Entry:
 
 def build(name: str, rows: Tensor, classes: int) -> Reader:
     """A new reader of a name, for inputs such as `rows` [n, ...]."""
-    return find(name).make(rows, classes)
+    entry = find(name)
+    reader = entry.make(rows, classes)
+    reader.takes = entry.takes
+    return reader

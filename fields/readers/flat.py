@@ -9,15 +9,13 @@ from fields.readers.reader import Reader, Scaling
 
 
 class FlatReader(Reader):
-    """An MLP over the weights as they lie in memory.
+    """An MLP over numbers in a row, such as all weights as they lie in memory.
 
     Args:
         numbers: of what it is shown, [B, numbers].
         classes, dropout: as those of a Reader.
         width: of its layers.
     """
-
-    takes = "weights"
 
     def __init__(self, numbers: int, classes: int, width: int = 128, dropout: float = 0.3):
         super().__init__(width, classes, dropout)
@@ -34,27 +32,9 @@ class FlatReader(Reader):
         return self.mlp(self.scaling(inputs))
 
 
-class ParamsReader(FlatReader):
-    """The same over the weights of the MLP alone: all there is of a field without planes."""
-
-    takes = "params"
-
-
 class NumbersReader(FlatReader):
-    """An MLP over what a ruler and scales say of the shape, in logarithms: see `explicit`."""
-
-    takes = "numbers"
-
-    def begin(self, inputs: Tensor) -> None:
-        self.scaling.begin(_logarithms(inputs))
+    """An MLP over the logarithms of what a ruler and scales say of the shape: see `explicit`."""
 
     def augmented(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(inputs.shape, generator=generator)
-        return inputs * torch.exp(0.03 * self.scaling.spread * noise)
-
-    def features(self, inputs: Tensor) -> Tensor:
-        return super().features(_logarithms(inputs))
-
-
-def _logarithms(sizes: Tensor) -> Tensor:
-    return sizes.clamp_min(1e-6).log()
+        return inputs + 0.03 * self.scaling.spread * noise

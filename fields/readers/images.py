@@ -64,8 +64,6 @@ class ImageReader(Reader):
         least_crop: share of a plane's area, the least that training shows at a time.
     """
 
-    takes = "planes"
-
     def __init__(
         self,
         channels: int,
@@ -95,9 +93,3 @@ class ImageReader(Reader):
     def features(self, inputs: Tensor) -> Tensor:
         seen = self.layers(self.scaling(inputs.flatten(1, 2)))
         return torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], 1)
-
-
-class EnergyReader(ImageReader):
-    """The same over the energy of the channels."""
-
-    takes = "energy"

@@ -17,6 +17,7 @@ from fields.readers.measures import measured_values
 
 SIDE = 24  # points along an axis of a grid of values
 _AT_ONCE = 64  # fields
+_LEAST = 1e-6  # of sizes
 _WAY = 0.05  # through a radiance field, lengths of the unit cube
 
 KINDS = {
@@ -27,7 +28,7 @@ KINDS = {
     "values": f"the field's values at {SIDE}^3 points [1, {SIDE}, {SIDE}, {SIDE}]",
     "measures": "numbers that are measured of these values",
     "points": "points on the mesh [1024, 3]",
-    "numbers": "nine numbers of the mesh",
+    "numbers": "logarithms of nine numbers of the mesh",
 }
 
 
@@ -83,7 +84,9 @@ class Inputs:
             return torch.cat([measured_values(part) for part in self["values"].split(_AT_ONCE)])
         if self.explicit is None:
             self.explicit = explicit_of(Path(found.about["source"]), found.index)
-        return self.explicit.points if kind == "points" else self.explicit.numbers
+        if kind == "points":
+            return self.explicit.points
+        return self.explicit.numbers.clamp_min(_LEAST).log()
 
 
 def field_values(found: FieldSet, side: int) -> Tensor:

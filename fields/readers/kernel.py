@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from fields.readers.reader import Reader, Scaling
 
 _CONSTANT = 1e-4  # spread of what does not differ
-_LEAST = 1e-6  # of sizes
 _SHARP = 10.0  # logits are so many times the answers, which are trained to be 0 and 1
 
 
@@ -21,17 +20,14 @@ class KernelReader(Reader):
     Args:
         numbers: of what it is shown, [B, ...] flattened.
         classes: logits.
-        takes: what it is shown.
-        in_logarithms: whether it is shown sizes, of which ratios matter.
     """
 
     WIDTHS: ClassVar[tuple[float, ...]] = (0.1, 0.3, 1.0, 3.0)
     RIDGES: ClassVar[tuple[float, ...]] = (0.003, 0.01, 0.03, 0.1, 0.3)
 
-    def __init__(self, numbers: int, classes: int, takes: str, in_logarithms: bool = False):
+    def __init__(self, numbers: int, classes: int):
         super().__init__(1, classes)
-        self.takes = takes  # type: ignore[misc]
-        self.classes, self.in_logarithms = classes, in_logarithms
+        self.classes = classes
         self.head = nn.Identity()
         self.scaling = Scaling(numbers, least=_CONSTANT)
         self.support: Tensor
@@ -42,19 +38,15 @@ class KernelReader(Reader):
         self.register_buffer("width", torch.ones(()))
 
     def begin(self, inputs: Tensor) -> None:
-        self.scaling.begin(self._row(inputs))
+        self.scaling.begin(inputs.flatten(1))
 
     def features(self, inputs: Tensor) -> Tensor:
-        scaled = self.scaling(self._row(inputs))
+        scaled = self.scaling(inputs.flatten(1))
         return scaled / scaled.shape[1] ** 0.5
 
     @property
     def num_weights(self) -> int:
         return self.answers.numel()
-
-    def _row(self, inputs: Tensor) -> Tensor:
-        row = inputs.flatten(1)
-        return row.clamp_min(_LEAST).log() if self.in_logarithms else row
 
     def forward(self, inputs: Tensor) -> Tensor:
         if not len(self.support):

@@ -8,8 +8,6 @@ import functools
 import torch
 from torch import Tensor
 
-from fields.readers.flat import FlatReader
-
 _SHARP = 6.0  # how sharply values are taken for inside or outside
 _RADII, _RADIUS, _BLUR = 16, 0.75, 0.04  # balls around the middle, lengths of the unit cube
 _LEVELS = 16  # of values, whose shares tell area and thickness
@@ -101,9 +99,3 @@ def _rings(side: int) -> Tensor:
     apart = (square[:, None, None] + square[:, None] + square).sqrt().flatten()
     rings = torch.linspace(0, _FURTHEST, _APART)
     return torch.stack([torch.exp(-(((apart - ring) / _BLUR) ** 2)) for ring in rings], 1)
-
-
-class MeasuresReader(FlatReader):
-    """An MLP over what is measured of the field's values."""
-
-    takes = "measures"

@@ -22,8 +22,6 @@ class PointNet(Reader):
         shown: points at a time in training.
     """
 
-    takes = "points"
-
     def __init__(self, classes: int, dropout: float = 0.3, shown: int = 256):
         super().__init__(128, classes, dropout)
         self.shown = shown

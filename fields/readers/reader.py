@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +10,7 @@ class Reader(nn.Module):
     """A network from what it is shown of a field to logits of its class.
 
     Attributes:
-        takes: what it is shown, one of those of `Inputs`.
+        takes: what it is shown, one of those of `Inputs`; the catalogue says it.
 
     Args:
         num_features: of what `features` gives.
@@ -20,7 +18,7 @@ class Reader(nn.Module):
         dropout: share of the features that training leaves out.
     """
 
-    takes: ClassVar[str] = "planes"
+    takes: str = "planes"
 
     def __init__(self, num_features: int, classes: int, dropout: float = 0.0):
         super().__init__()

@@ -19,7 +19,7 @@ from fields.models.radiance import EXACT, QUICK, Limits, Radiance
 from fields.pictures import png
 from fields.pictures.naming import shown
 from fields.render import device_of
-from fields.runs import scene_mesh
+from fields.runs import scene_mesh, scene_scores
 from fields.runs.depth_normals import normals_of
 from fields.runs.run import Run
 from fields.runs.scene_pictures import (
@@ -31,13 +31,9 @@ from fields.runs.scene_pictures import (
     span_of,
 )
 from fields.scenes import Frame, Scene, load_images, read_scene
-from fields.scenes.depths import read_depth
-from fields.scenes.masks import nothing_counts
 from fields.shapes import Shape
 from fields.shapes.space import ShapeSpace
-from fields.signals.lpips import lpips_here
 from fields.signals.scene import SceneSignal, over
-from fields.signals.view_score import depth_error, view_psnr, view_ssim
 from fields.signals.views import Colour, rays_of
 
 SHADINGS = ("colour", "depth", "opacity", "normals")
@@ -284,36 +280,7 @@ class SceneRun(Run):
         `each` is told those of each view. Of masked views PSNR alone, of the pixels that count;
         views of which none does are left out, and counted as `left_out`. Where frames have depths
         `depth_error`, see view_score.depth_error."""
-        perceptual = lpips_here()
-        found: dict[str, list[float]] = {"psnr": []}
-        left_out = 0
-        for frame, traced, photo, mask in self.views(scene, split):
-            drawn = self.values(frame.camera, traced)
-            psnr = view_psnr(drawn, photo, mask)
-            if psnr is None:
-                left_out += 1
-                continue
-            figures = {"psnr": round(psnr, 4)}
-            ssim = view_ssim(drawn, photo) if mask is None else None
-            if ssim is not None:
-                figures["ssim"] = round(ssim, 5)
-            if perceptual is not None and mask is None:
-                figures["lpips"] = round(perceptual(drawn, photo), 5)
-            known = read_depth(frame, scene.shrink)
-            if known is not None:
-                error = depth_error(self.values(frame.camera, traced, "depth"), known)
-                if error is not None:
-                    figures["depth_error"] = round(error, 5)
-            for name, value in figures.items():
-                found.setdefault(name, []).append(value)
-            if each is not None:
-                each(frame.name, figures)
-        if not found["psnr"]:
-            raise FieldsError(nothing_counts(scene, split))
-        means = {name: float(np.mean(some)) for name, some in found.items()}
-        views: dict[str, Any] = {"split": split, "views": len(found["psnr"])}
-        views |= {"left_out": left_out} if left_out else {}
-        return views | {n: round(v, 4 if n == "psnr" else 5) for n, v in means.items()}
+        return scene_scores.scores(self, scene, split, each)
 
     def surface_scores(self, shape: Shape) -> dict[str, Any]:
         """How close the mesh of the scene, as `mesh` gives it, is to a known one in the same units

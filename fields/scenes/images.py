@@ -89,9 +89,9 @@ def load_images(
     kept = np.ones(starts[-1], bool) if any(map(may_drop, frames)) else None
     images = Images(pixels, starts, sizes, kept)
     for i, frame in enumerate(frames):
-        part, shown_ = images.mask(i), frame.camera.shown
-        if part is not None and shown_ is not None:
-            part[:] = shown_
+        part = images.mask(i)
+        if part is not None and not frame.camera.shows_all:
+            part[:] = frame.camera.shown
 
     def fill(picture: Picture, index: int) -> None:
         smaller = _fitting(picture, frames[index].image, frames[index], scene.shrink)
@@ -109,7 +109,7 @@ def load_images(
         # A smaller pixel that holds some of what does not count, does not count.
         if scene.shrink < scene.downscale:
             shaped = as_image(shaped, frame, scene)
-        part[:] = part & (_fitting(shaped, frame.mask, frame, scene.shrink)[..., 0] > 0.999)
+        part &= _fitting(shaped, frame.mask, frame, scene.shrink)[..., 0] > 0.999
 
     for first in range(0, len(frames), _AT_ONCE):
         some = range(first, min(first + _AT_ONCE, len(frames)))

@@ -13,7 +13,7 @@ MOST_BYTES = 4 * 10**9  # unless the caller says otherwise
 
 def may_drop(frame: Frame) -> bool:
     """Some of its pixels may not count: by a mask, or since its lens shows nothing there."""
-    return frame.mask is not None or frame.camera.lens.farthest < math.inf
+    return frame.mask is not None or not frame.camera.shows_all
 
 
 def bytes_of(scene: Scene, frames: Sequence[Frame]) -> int:

@@ -37,7 +37,7 @@ def read_scene(path, *, downscale: int = 1, mask_of: str = "keep") -> Scene:
         notes.append(
             "all cameras stand in one place, from where nothing tells how far away things are"
         )
-    dark = sum(frame.camera.shown is not None for frame in scene.frames)
+    dark = sum(not frame.camera.shows_all for frame in scene.frames)
     if dark:
         notes.append(f"the lens shows nothing at the border of {dark} views; it is left out there")
     return replace(scene, notes=tuple(notes))
