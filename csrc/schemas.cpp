@@ -40,9 +40,9 @@
 #define TRACE                                                                                 \
   "Tensor box, float bound, float least, float near, float level, float back, float offset, " \
   "int most"
-#define BRICKS                                                                    \
-  "Tensor blocks, Tensor pages, Tensor vertices, Tensor colours, Tensor ranges, " \
-  "float near, float step_length, float min_weight, float min_transmittance"
+#define BRICKS                                                                       \
+  "Tensor blocks, Tensor pages, Tensor vertices, Tensor colours, Tensor densities, " \
+  "Tensor palette, float near, float step_length, float min_weight, float min_transmittance"
 #define RADIANCE                                                                           \
   "int density_width, int density_depth, int colour_width, int colour_depth, int degree, " \
   "int precision"
@@ -185,7 +185,14 @@ STABLE_TORCH_LIBRARY(fields, m) {
         ", " GRID ", " RBF ", int columns, Tensor? cancel) -> (Tensor, Tensor)");
   m.def("bricks_render(Tensor pose, Tensor intrinsics, int width, int height, " BRICKS
         ", float shared_weight, Tensor? cancel) -> (Tensor, Tensor, Tensor)");
+  m.def("radiance_in_bricks(Tensor pose, Tensor intrinsics, int width, int height, " BRICKS
+        ", float caution, Tensor table, Tensor density, Tensor colour, " GRID_OF_TABLE ", " RADIANCE
+        ", Tensor? cancel) -> (Tensor, Tensor, Tensor)");
+  m.def("rbf_radiance_in_bricks(Tensor pose, Tensor intrinsics, int width, int height, " BRICKS
+        ", float caution, Tensor table, Tensor params, " GRID_OF_TABLE ", " RBF_RADIANCE
+        ", Tensor? cancel) -> (Tensor, Tensor, Tensor)");
   m.def("bricks_seen(Tensor poses, Tensor intrinsics, int width, int height, " BRICKS
         ") -> Tensor");
+  m.def("paint(Tensor colours, Tensor opacity, Tensor background) -> Tensor");
   m.def("fma_peak(float seconds, int precision) -> float");
 }

@@ -2,7 +2,8 @@
 
 Between vertices the logarithm of the density is linear: so the border between matter and nothing
 stays where the field has it. Colours are harmonics of the direction, fitted to what the field shows
-along directions in which cameras look. Vertices that no camera sees have no colours of their own.
+along directions in which cameras look, and a row of bytes each (fields/palette.py). Vertices that
+no camera sees have no colours of their own.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from torch.nn.functional import max_pool3d, normalize
 from fields import ops
 from fields.models.radiance import Radiance
 from fields.occupancy import cells
-from fields.ops.bricks import BRICK, FIRST_ROW_AT, ROWS_AT, VERTICES, Bricks, row_bytes
+from fields.ops.bricks import BRICK, FIRST_ROW_AT, ROW, ROWS_AT, VERTICES, Bricks
 from fields.ops.checks import check
+from fields.palette import palette_of
 from fields.render import device_of
 
-RESOLUTION, DEGREE = 512, 3
+RESOLUTION, DEGREE = 512, 4
 LEAST_ALPHA = 1e-3  # of a step, up to which a brick counts as empty
 LOWEST_ALPHA = 1e-4  # of a step, of a byte of 0
 HIGHEST_LOG = 12.0  # log density of a byte of 255
@@ -31,8 +33,8 @@ _UNIT = 8  # cells along an axis that are asked for at once, with the vertices t
 _POINTS = 1 << 15  # at once, of densities
 _COLOURS = 1 << 18  # at once: vertices times directions
 _DIRECTIONS = 40
-_SAMPLE = 4096  # vertices, whose colours tell the ranges of all
-_RIDGE = 1e-3  # keeps coefficients small that directions do not tell
+_SPREAD = 1 << 11  # bricks at once, whose vertices are given rows
+_SAMPLE = 4096  # vertices, whose colours tell the palette of all
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +179,7 @@ class _Baking:
             x, y, z = place.unbind(1)
             dense = bricks.amax(1) > math.log(LEAST_ALPHA / self.step)
             kept = dense & of_brick[z, y, x]
-            yield place[kept], self._bytes(bricks[kept], *self.range)
+            yield place[kept], self._bytes(bricks[kept])
 
     @torch.no_grad()
     def _raw(self, units: Tensor) -> Tensor:
@@ -188,7 +190,8 @@ class _Baking:
         density = self.field.density((at.float() / self.n).reshape(-1, 3))[0]
         return density.clamp(min=1e-30).log().float().view(len(units), *z.shape)
 
-    def _bytes(self, values: Tensor, low: float | Tensor, step: float | Tensor) -> Tensor:
+    def _bytes(self, values: Tensor) -> Tensor:
+        low, step = self.range
         return ((values - low) / step).round().clamp(0, 255).to(torch.uint8)
 
     # What is seen
@@ -210,56 +213,48 @@ class _Baking:
     def _colours(
         self, place: Tensor, code: Tensor, seen: Tensor
     ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor] | None]:
-        """Numbers of rows [B, 125], first rows [B], rows and their ranges, at last."""
+        """Numbers of rows [B, 125], first rows [B], rows and their palette, at last."""
         directions = self.eyes.directions(_DIRECTIONS)
-        harmonics = ops.spherical_harmonics(directions, self.degree)
-        ridge = _RIDGE * len(directions) * torch.eye(harmonics.shape[1]).to(harmonics)
-        ridge[0, 0] = 0
-        fit = torch.linalg.solve(harmonics.T @ harmonics + ridge, harmonics.T)
         # Of a brick that no camera sees, the colour of its densest vertex.
         dull = ~seen.any(1)
         seen[dull, code[dull].int().argmax(1)] = True
         count = seen.sum(1)
         first = count.cumsum(0) - count
-        numbers = _spread(torch.where(seen, seen.int().cumsum(1), 0))
+        numbers = torch.zeros(len(seen), VERTICES, dtype=torch.uint8, device=self.where)
+        yield None
+        for at in torch.arange(len(seen), device=self.where).split(_SPREAD):
+            numbers[at] = _spread(torch.where(seen[at], seen[at].int().cumsum(1), 0))
+            yield None
         brick, vertex = seen.nonzero(as_tuple=True)
+        yield None
         generator = torch.Generator().manual_seed(0)
         some = torch.randint(max(len(brick), 1), (min(_SAMPLE, len(brick)),), generator=generator)
         some = some.to(self.where)
-        ranges = self._ranges(self._fitted(place[brick[some]], vertex[some], directions, fit))
-        low, step = ranges.unbind(1)
-        size, width = 3 * self.degree**2, row_bytes(self.degree)
-        rows = torch.zeros(len(brick), width, dtype=torch.uint8, device=self.where)
+        colours, index = self._shown(place[brick[some]], vertex[some], directions)
+        palette = palette_of(colours[index], ops.spherical_harmonics(directions, self.degree))
+        rows = torch.zeros(len(brick), ROW, dtype=torch.uint8, device=self.where)
         yield None
         for at in torch.arange(len(brick), device=self.where).split(_COLOURS // _DIRECTIONS):
-            found = self._fitted(place[brick[at]], vertex[at], directions, fit)
-            rows[at, :size] = self._bytes(found, low, step)
+            colours, index = self._shown(place[brick[at]], vertex[at], directions)
+            rows[at] = palette.bytes(colours)[index]
             yield None
-        yield numbers, first.int(), rows, ranges
+        yield numbers, first.int(), rows, palette.coefficients
 
     @torch.no_grad()
-    def _fitted(self, place: Tensor, vertex: Tensor, directions: Tensor, fit: Tensor) -> Tensor:
-        """Coefficients [K, 3 degree^2] of vertices, given by their bricks' places and numbers."""
+    def _shown(self, place: Tensor, vertex: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Colours [K, D, 3] of vertices that are given by their bricks' places and numbers, and
+        for each of them which it is: bricks share vertices."""
         inner = torch.stack([vertex % 5, vertex // 5 % 5, vertex // 25], 1)
         at = BRICK * place + inner
         ids = (at[:, 2] * (self.n + 1) + at[:, 1]) * (self.n + 1) + at[:, 0]
-        ids, index = ids.unique(return_inverse=True)  # bricks share vertices
+        ids, index = ids.unique(return_inverse=True)
         x, y, z = ids % (self.n + 1), ids // (self.n + 1) % (self.n + 1), ids // (self.n + 1) ** 2
         features = self.field.density(torch.stack([x, y, z], 1).float() / self.n)[1]
         count = len(directions)
         found = self.field.colour(
             features.repeat_interleave(count, 0), directions.repeat(len(ids), 1)
         )
-        coefficients = torch.einsum("hk,vkc->vch", fit, found.view(len(ids), count, 3))
-        return coefficients.reshape(len(ids), 3 * self.degree**2)[index]
-
-    def _ranges(self, sample: Tensor) -> Tensor:
-        """Low and step of each coefficient [3 degree^2, 2]: a little more than a sample has."""
-        if not len(sample):
-            return torch.tensor([[0.0, 1 / 255]], device=self.where).repeat(3 * self.degree**2, 1)
-        low, high = sample.quantile(0.0005, 0), sample.quantile(0.9995, 0)
-        margin = 0.1 * (high - low) + 1e-3
-        return torch.stack([low - margin, (high - low + 2 * margin) / 255], 1)
+        return found.view(len(ids), count, 3), index
 
     # All of it
 
@@ -283,18 +278,16 @@ class _Baking:
         pages[page, number % 64] = torch.arange(count, dtype=torch.int32, device=self.where)
         vertices = torch.zeros(count, 256, dtype=torch.uint8, device=self.where)
         vertices[:, :VERTICES] = code
-        first = torch.tensor([self.range], device=self.where)
         if tables is None:
-            degree = 1
-            colours = torch.zeros(1, row_bytes(degree), dtype=torch.uint8, device=self.where)
-            ranges = torch.zeros(3, 2, device=self.where)
+            colours = torch.zeros(1, ROW, dtype=torch.uint8, device=self.where)
+            palette = torch.zeros(1 + ROW, 3, 1, device=self.where)
         else:
-            numbers, rows, colours, ranges = tables
+            numbers, rows, colours, palette = tables
             vertices[:, FIRST_ROW_AT:] = rows.view(torch.uint8).view(-1, 4)
             vertices[:, ROWS_AT : ROWS_AT + VERTICES] = numbers
-        return Bricks(
-            blocks.view(side, side, side), pages, vertices, colours, torch.cat([first, ranges])
-        )
+        densities = torch.tensor(self.range, device=self.where)
+        blocks = blocks.view(side, side, side)
+        return Bricks(blocks, pages, vertices, colours, densities, palette)
 
 
 def _spread(numbers: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """The exceptions that `fields` raises on purpose."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class _OneLine(BaseException):
@@ -75,3 +76,14 @@ def either(choices: Iterable[object]) -> str:
     """What may be chosen, in words: `a, b or c`."""
     *rest, last = map(str, choices)
     return f"{', '.join(rest)} or {last}" if rest else last
+
+
+@contextmanager
+def cancelling() -> Iterator[None]:
+    """Where an op that a flag has ended raises Cancelled."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "cancelled" in str(error):
+            raise Cancelled("cancelled") from None
+        raise

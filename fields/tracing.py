@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fields import ops
 from fields.cameras import Camera
-from fields.errors import Cancelled
+from fields.errors import Cancelled, cancelling
 from fields.pixel_rays import directions_of
 from fields.shading import Light
 from fields.shapes import ShapeSpace
@@ -121,14 +121,10 @@ class Tracer:
         spec = ops.TraceSpec(
             self.bound, self.least, self.near, self.level, self.back, offset, self.most
         )
-        try:
+        with cancelling():
             t, normals = self.walk(
                 origin[None], directions, spec, box=self._bounds, width=width, cancel=cancel
             )
-        except RuntimeError as error:
-            if "cancelled" in str(error):
-                raise Cancelled("cancelled") from None
-            raise
         rays = t.isfinite().nonzero()[:, 0]
         return rays, t[rays], normals[rays] if with_normals else None
 

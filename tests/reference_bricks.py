@@ -17,11 +17,11 @@ def pixel_directions(pose, intrinsics, size):
 
 class Baked:
     def __init__(self, bricks):
-        self.blocks, self.pages, self.vertices, self.colours, self.ranges = (
+        self.blocks, self.pages, self.vertices, self.colours, densities, palette = (
             tensor.cpu().numpy() for tensor in bricks.args()
         )
-        self.n, self.degree = bricks.resolution, bricks.degree
-        self.ranges = self.ranges.astype(np.float64)
+        self.n = bricks.resolution
+        self.densities, self.palette = densities.astype(np.float64), palette.astype(np.float64)
 
     def cell(self, x):
         """The brick of a place in the cube, its cell's lowest vertex, and the place within the
@@ -47,19 +47,18 @@ class Baked:
     def density(self, found):
         own = self.vertices[found[0]]
         code = sum(share * float(own[vertex]) for vertex, share in self.corners(found))
-        low, step = self.ranges[0]
+        low, step = self.densities
         return np.exp(min(low + step * code, 15.0))
 
     def coefficients(self, found):
         """[3, degree^2]"""
-        own, count = self.vertices[found[0]], 3 * self.degree**2
+        own = self.vertices[found[0]]
         first = int(own[252:].view(np.int32)[0])
-        low, step = self.ranges[1:].T
-        total = np.zeros(count)
+        total = np.zeros_like(self.palette[0])
         for vertex, share in self.corners(found):
-            row = self.colours[first + int(own[125 + vertex])][:count].astype(np.float64)
-            total += share * (low + step * row)
-        return total.reshape(3, -1)
+            row = self.colours[first + int(own[125 + vertex])].astype(np.float64)
+            total += share * (self.palette[0] + np.tensordot(row, self.palette[1:], 1))
+        return total
 
 
 def draw(bricks, pose, intrinsics, size, spec, *, min_weight=0.0, min_transmittance=0.0):

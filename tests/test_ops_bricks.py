@@ -10,7 +10,7 @@ import torch
 
 from fields import ops
 from fields.cameras import look_at
-from fields.ops.bricks import row_bytes
+from fields.ops.bricks import ROW
 
 STEP = 0.02
 SPEC = ops.MarchSpec(step=STEP)
@@ -42,14 +42,16 @@ def make_bricks(along=2, degree=3, share=0.3, seed=0, log_density=(-2.0, 4.0)):
     vertices[:, 125:250] = vertices[:, 125:250] % 7  # rows of a brick
     vertices[:, 252:] = (7 * torch.arange(count, dtype=torch.int32)).view(torch.uint8).view(-1, 4)
     low, high = log_density
-    ranges = torch.tensor([[low, (high - low) / 255]] + [[-0.5, 1 / 255]] * (3 * degree**2))
-    ranges[[1, 1 + degree**2, 1 + 2 * degree**2]] = torch.tensor([1.0, 1.5 / 255])
+    palette = torch.randn(1 + ROW, 3, degree**2, generator=generator) / (4 * 255)
+    palette[0] *= 255
+    palette[0, :, 0] += 1.5
     return ops.Bricks(
         blocks.view(along, along, along),
         pages,
         vertices,
-        random_bytes(7 * max(count, 1), row_bytes(degree)),
-        ranges,
+        random_bytes(7 * max(count, 1), ROW),
+        torch.tensor([low, (high - low) / 255]),
+        palette,
     )
 
 
@@ -58,9 +60,16 @@ def solid(log_density, colour):
     count = 64
     vertices = torch.zeros(count, 256, dtype=torch.uint8)
     pages = torch.arange(count, dtype=torch.int32).view(1, 64)
-    ranges = torch.tensor([[log_density, 0.1], *([c / 0.28209479, 0.1] for c in colour)])
-    colours = torch.zeros(1, row_bytes(1), dtype=torch.uint8)
-    return ops.Bricks(torch.zeros(1, 1, 1, dtype=torch.int32), pages, vertices, colours, ranges)
+    palette = torch.full((1 + ROW, 3, 1), 0.1)
+    palette[0, :, 0] = torch.tensor(colour) / 0.28209479
+    return ops.Bricks(
+        torch.zeros(1, 1, 1, dtype=torch.int32),
+        pages,
+        vertices,
+        torch.zeros(1, ROW, dtype=torch.uint8),
+        torch.tensor([log_density, 0.1]),
+        palette,
+    )
 
 
 def assert_near(found, expected, tolerance=2e-4):
@@ -167,8 +176,9 @@ def test_no_pixels_no_bricks_and_rays_that_miss():
         torch.full((2, 2, 2), -1, dtype=torch.int32),
         torch.zeros(0, 64, dtype=torch.int32),
         torch.zeros(0, 256, dtype=torch.uint8),
-        torch.zeros(0, row_bytes(3), dtype=torch.uint8),
-        bricks.ranges,
+        torch.zeros(0, ROW, dtype=torch.uint8),
+        bricks.densities,
+        bricks.palette,
     )
     for seen, camera in ((bricks, away), (nothing, make_camera())):
         for values in ops.bricks_render(seen, *camera, step=STEP):
@@ -231,12 +241,14 @@ def test_what_does_not_fit_is_refused(change, message):
         ("blocks", torch.zeros(2, 2, 1, dtype=torch.int32), "blocks must be"),
         ("pages", torch.zeros(3, 64), "pages must be torch.int32"),
         ("vertices", torch.zeros(3, 128, dtype=torch.uint8), "vertices must be"),
-        ("colours", torch.zeros(3, 16, dtype=torch.uint8), "colours must be"),
-        ("ranges", torch.zeros(6, 2), "ranges must be"),
+        ("colours", torch.zeros(3, 32, dtype=torch.uint8), "colours must be"),
+        ("densities", torch.zeros(3), "densities must be"),
+        ("palette", torch.zeros(17, 3, 5), "palette must be"),
+        ("palette", torch.zeros(16, 3, 4), "palette must be"),
     ],
 )
 def test_bricks_that_do_not_fit_together_are_refused(name, tensor, message):
-    names = ("blocks", "pages", "vertices", "colours", "ranges")
+    names = ("blocks", "pages", "vertices", "colours", "densities", "palette")
     tensors = dict(zip(names, make_bricks().args(), strict=True)) | {name: tensor}
     with pytest.raises(ValueError, match=message):
         ops.Bricks(**tensors)

@@ -71,11 +71,18 @@ def test_a_machine_that_becomes_slow_is_followed_down_at_once():
 
 
 def test_it_rises_when_the_hand_rests_and_not_while_it_moves():
-    slow, quick = (lambda i, pixels: pixels / 4e6), (lambda i, pixels: pixels / 80e6)
+    slow, quick = (lambda i, pixels: pixels / 4e6), (lambda i, pixels: pixels / 8e6)
     pace, scales, _ = drive(slow, 40)
     pace, moving, _ = drive(quick, 60, pace)
     assert set(moving) == {scales[-1]}
     assert pace.rested(WHOLE).scale > scales[-1]
+
+
+def test_after_a_burst_of_late_frames_it_comes_back_while_the_hand_moves():
+    machine = lambda i, pixels: pixels / (1e6 if 100 <= i < 120 else 80e6)  # noqa: E731
+    _, scales, _ = drive(machine, 260)
+    assert scales[119] < 0.2 < 0.7 < scales[220]
+    assert len(set(scales[220:])) == 1
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-9, 1e-3, 10.0])

@@ -197,6 +197,38 @@ def test_a_proxy_draws_frames_in_motion_labelled_and_no_still_ones(scene, baked)
     assert np.array_equal(drawn, scene.render(camera=camera))
 
 
+@pytest.mark.parametrize("cropped", [False, True])
+def test_a_field_at_rest_is_asked_where_its_proxy_says_and_shows_what_it_is(scene, baked, cropped):
+    camera, plain = scene.view((64, 48)), SceneSubject(scene)
+    half = np.asarray(scene.box, float)
+    half[1, 0] = half[:, 0].mean()
+    settings = usual(baked, use_proxy=False, box=half.ravel().tolist() if cropped else None)
+    found, drawn = baked.draw(camera, settings, GO_ON)
+    wanted, _ = plain.draw(camera, settings, GO_ON)
+    assert drawn == FIELD
+    assert np.abs(found.astype(float) - wanted).mean() < 1  # of 255; the scene is fog nearly
+    assert not np.array_equal(found, wanted)  # by its proxy, then
+
+
+def test_a_field_that_is_trained_meanwhile_is_asked_everywhere(scene, baked):
+    """Its proxy is of an earlier state."""
+    camera = scene.view((64, 48))
+    settings = usual(baked, use_proxy=False)
+    live, plain = SceneSubject(scene), SceneSubject(scene)
+    scene.field.train()
+    try:
+        for _ in live.bake():
+            pass
+    finally:
+        scene.field.eval()
+    later = SceneSubject(scene)
+    later.replaces(baked)
+    wanted, _ = plain.draw(camera, settings, GO_ON)
+    for subject in (live, later):
+        assert subject.baked is not None
+        assert np.array_equal(subject.draw(camera, settings, GO_ON)[0], wanted)
+
+
 def test_the_proxy_leaves_out_what_the_field_does(scene, baked):
     camera, plain = scene.view((64, 64)), SceneSubject(scene)
     half = np.asarray(scene.box, float)

@@ -20,6 +20,7 @@ MEMORY = 16  # frames
 _FEW = 8  # frames, of which two that are late are no accident
 LEARNING = 8  # frames after the first, in which steps up need no rest
 CALM = 12  # easy frames before a step up
+_FAR = 0.5  # of EASY: who expects less has far to go, as after a stall, and need not be patient
 _PATIENCE = 120  # easy frames before a step up without a rest
 _LEAST_SIDE = 30  # pixels, of a frame
 
@@ -69,14 +70,15 @@ class Pace:
             return now
         # Frames of one size do not tell what pixels cost: while learning another size is tried.
         tries = now.seen <= LEARNING and len({f.pixels for f in frames}) == 1
-        if not tries and now.expected(whole * LADDER[self.rung - 1] ** 2) > EASY:
+        expected = now.expected(whole * LADDER[self.rung - 1] ** 2)
+        if not tries and expected > EASY:
             return replace(now, easy=0)
         if tries and frame.seconds > EASY:
             return now
         now = replace(now, easy=now.easy + 1)
         if now.seen <= LEARNING:
             return replace(now, rung=now.rung - 1 if tries else now._leap(whole), easy=0)
-        if now.easy >= now.patience:
+        if now.easy >= (CALM if expected < _FAR * EASY else now.patience):
             return replace(now, rung=now._leap(whole), easy=0, rose=now.seen)
         return now
 

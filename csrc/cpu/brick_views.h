@@ -8,6 +8,7 @@
 #include "cpu/bricks_tensors.h"
 #include "cpu/memory.h"
 #include "cpu/pack_maths.h"
+#include "cpu/parallel.h"
 
 namespace fields {
 
@@ -26,11 +27,18 @@ class BrickView {
         across_((width_ + kPatchWide - 1) / kPatchWide),
         down_((height_ + kPatchHigh - 1) / kPatchHigh),
         spans_(across_ * down_) {
+    if (spans_.empty()) return;
     const int n = bricks.along;
-    if (!spans_.empty()) {
-      for (int i = 0; i < n * n * n; ++i) {
-        if (bricks.blocks[i] >= 0) add_block(bricks, i % n, i / n % n, i / (n * n));
+    std::vector<std::vector<Span>> own(num_workers());
+    parallel_tasks(n * n, [&](int64_t task, int worker) {
+      if (own[worker].empty()) own[worker].resize(spans_.size());
+      const int y = static_cast<int>(task) % n, z = static_cast<int>(task) / n;
+      for (int x = 0; x < n; ++x) {
+        if (bricks.blocks[task * n + x] >= 0) add_block(bricks, x, y, z, own[worker].data());
       }
+    });
+    for (const std::vector<Span>& some : own) {
+      for (size_t i = 0; i < some.size(); ++i) spans_[i].widen(some[i]);
     }
   }
 
@@ -62,13 +70,29 @@ class BrickView {
     }
   }
 
+  // put(ray, pixel) for each pixel of the square, rays being numbered patch by patch.
+  template <class Put>
+  void each_pixel(int64_t square, const Put& put) const {
+    for (int ray = 0; ray < kSquareSide * kSquareSide; ++ray) {
+      const int p = ray / kWidth, i = ray % kWidth;
+      const int64_t column = x(square) + p % kPatchesAcross * kPatchWide + i % kPatchWide;
+      const int64_t row = y(square) + p / kPatchesAcross * kPatchHigh + i / kPatchWide;
+      if (column < width_ && row < height_) put(ray, row * width_ + column);
+    }
+  }
+
  private:
   // Along the rays of a patch; nothing is seen at first.
   struct Span {
     float near = 3e38f, far = 0.0f;
+
+    void widen(const Span& other) {
+      near = std::min(near, other.near);
+      far = std::max(far, other.far);
+    }
   };
 
-  void add_block(const Bricks& bricks, int bx, int by, int bz) {
+  void add_block(const Bricks& bricks, int bx, int by, int bz, Span* spans) const {
     const int32_t* page =
         bricks.pages + bricks.blocks[(bz * bricks.along + by) * bricks.along + bx] * kBlockBricks;
     const float side = static_cast<float>(kBrickCells) / static_cast<float>(bricks.resolution());
@@ -82,14 +106,15 @@ class BrickView {
         at[2][i] = (static_cast<float>(4 * bz + brick / 16) + 0.5f) * side;
         any_there = any_there || page[brick] >= 0;
       }
-      if (any_there) add_bricks(page + first, at, 0.8661f * side);
+      if (any_there) add_bricks(page + first, at, 0.8661f * side, spans);
     }
   }
 
   // The balls around a pack of bricks, seen from the camera. A point of a ball of radius r at depth
   // z shows within f sqrt(1 + tan^2) r / (z - r) of where its middle does, along each axis of the
   // picture, tan being x / z or y / z of the middle.
-  void add_bricks(const int32_t* page, const float (&at)[3][kWidth], float radius) {
+  void add_bricks(const int32_t* page, const float (&at)[3][kWidth], float radius,
+                  Span* spans) const {
     const Pack one = splat<Pack>(1.0f), r = splat<Pack>(radius);
     Pack from_eye[3], local[3];
     for (int d = 0; d < 3; ++d) from_eye[d] = load<Pack>(at[d]) - splat<Pack>(pose_[4 * d + 3]);
@@ -120,9 +145,9 @@ class BrickView {
       const Span span{near[i], far[i]};
       if (ahead[i] > 0.0f) {
         cover(first(low[0][i], kPatchWide), last(high[0][i], kPatchWide, across_),
-              first(low[1][i], kPatchHigh), last(high[1][i], kPatchHigh, down_), span);
+              first(low[1][i], kPatchHigh), last(high[1][i], kPatchHigh, down_), span, spans);
       } else if (ahead[i] > -3.0f * radius) {  // around the camera, or beside it
-        cover(0, across_, 0, down_, span);
+        cover(0, across_, 0, down_, span, spans);
       }
     }
   }
@@ -136,12 +161,10 @@ class BrickView {
     return std::min(patches, static_cast<int64_t>(std::min(pixel, 1e6f)) / side + 1);
   }
 
-  void cover(int64_t x0, int64_t x1, int64_t y0, int64_t y1, const Span& span) {
+  void cover(int64_t x0, int64_t x1, int64_t y0, int64_t y1, const Span& span, Span* spans) const {
     for (int64_t y = y0; y < y1; ++y) {
       for (int64_t x = x0; x < x1; ++x) {
-        Span& own = spans_[y * across_ + x];
-        own.near = std::min(own.near, span.near);
-        own.far = std::max(own.far, span.far);
+        spans[y * across_ + x].widen(span);
       }
     }
   }

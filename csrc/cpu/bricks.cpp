@@ -1,7 +1,7 @@
 // Bricks as a camera sees them: a square of a picture at a time, rays side by side in packs.
 //
 // Rays are marched first, and the samples that count are noted down; then colours are added up,
-// with a row's numbers side by side in packs, since gathering 27 bytes from each of 8 corners for
+// with a row's numbers side by side in packs, since gathering 16 bytes from each of 8 corners for
 // rays side by side would cost more than all the rest.
 #include <torch/csrc/stable/library.h>
 
@@ -14,7 +14,6 @@ namespace fields {
 namespace {
 
 constexpr int kRays = kSquareSide * kSquareSide;
-constexpr int kMostNumbers = (3 * kMostHarmonicDegree * kMostHarmonicDegree + 15) / 16 * 16;
 
 constexpr size_t kAhead = 24;  // samples
 // Samples of a ray share a colour in so many steps, without a gap.
@@ -28,9 +27,8 @@ struct Sample {
 // One thread's workspace.
 class Square {
  public:
-  Square(const Bricks& bricks, const BrickCameras& cameras, const BrickWalk& walk,
-         float shared_weight)
-      : bricks_(bricks), cameras_(cameras), walk_(walk), shared_weight_(shared_weight) {}
+  Square(const Bricks& bricks, const BrickWalk& walk, float shared_weight)
+      : bricks_(bricks), walk_(walk), shared_weight_(shared_weight) {}
 
   void draw(const BrickView& view, int64_t square, float* colours, float* opacity, float* depth) {
     samples_.clear();
@@ -125,68 +123,62 @@ class Square {
     const uint8_t* row = first_row(sample.vertex);
     const uint8_t* numbers = bricks_.vertices + sample.vertex + kRowsAt;
     for (int corner = 0; corner < 8; ++corner) {
-      __builtin_prefetch(row + numbers[brick_corner(corner)] * bricks_.row_bytes);
+      __builtin_prefetch(row + numbers[brick_corner(corner)] * kRowBytes);
     }
   }
 
   const uint8_t* first_row(uint32_t vertex) const {
-    return bricks_.colours + bricks_.first_row(vertex) * bricks_.row_bytes;
+    return bricks_.colours + bricks_.first_row(vertex) * kRowBytes;
   }
 
   void sum_colours() {
-    std::fill_n(sums_, size_t(kRays) * bricks_.row_bytes, 0.0f);
-    switch (bricks_.row_bytes / 16) {
-      case 1:
-        return sum_rows<16 / kWidth>();
-      case 2:
-        return sum_rows<32 / kWidth>();
-      default:
-        return sum_rows<48 / kWidth>();
-    }
-  }
-
-  template <int Packs>
-  void sum_rows() {
-    constexpr int kBytes = Packs * kWidth;
+    constexpr int kPacks = kRowBytes / kWidth;
+    std::fill_n(sums_, kRays * kRowBytes, 0.0f);
     for (size_t s = 0; s < samples_.size(); ++s) {
       if (s + kAhead < samples_.size()) fetch(samples_[s + kAhead]);
       const Sample& sample = samples_[s];
       const uint8_t* first = first_row(sample.vertex);
       const uint8_t* numbers = bricks_.vertices + sample.vertex + kRowsAt;
       const InBrick<float> in{0, {sample.at[0], sample.at[1], sample.at[2]}};
-      float* sum = sums_ + sample.ray * kBytes;
-      Pack total[Packs];
-      for (int i = 0; i < Packs; ++i) total[i] = load<Pack>(sum + i * kWidth);
+      float* sum = sums_ + sample.ray * kRowBytes;
+      Pack total[kPacks];
+      for (int i = 0; i < kPacks; ++i) total[i] = load<Pack>(sum + i * kWidth);
 #pragma GCC unroll 8
       for (int corner = 0; corner < 8; ++corner) {
         const Pack share = splat<Pack>(sample.weight * in.share(corner));
-        const uint8_t* row = first + numbers[brick_corner(corner)] * kBytes;
-        for (int i = 0; i < Packs; ++i) {
+        const uint8_t* row = first + numbers[brick_corner(corner)] * kRowBytes;
+        for (int i = 0; i < kPacks; ++i) {
           total[i] = fma(share, load_bytes(row + i * kWidth), total[i]);
         }
       }
-      for (int i = 0; i < Packs; ++i) store(sum + i * kWidth, total[i]);
+      for (int i = 0; i < kPacks; ++i) store(sum + i * kWidth, total[i]);
     }
   }
 
-  // From sums of bytes to colours, in place of the sums' first three rows.
+  // From sums of bytes to colours.
   void evaluate() {
-    const int count = bricks_.harmonics(), bytes = bricks_.row_bytes;
-    transpose(sums_, bytes, turned_, kRays, kRays, bytes);
+    const int count = bricks_.harmonics();
+    transpose(sums_, kRowBytes, turned_, kRays, kRays, kRowBytes);
     for (int r = 0; r < kRays; r += kWidth) {
       const Pack weight = load<Pack>(opacity_ + r);
       if (!any(splat<Pack>(0.0f) < weight)) {
         for (int c = 0; c < 3; ++c) store(rgb_[c] + r, splat<Pack>(0.0f));
         continue;
       }
-      Pack direction[3], rgb[3];
+      Pack direction[3], rgb[3], numbers[kRowBytes];
+#pragma GCC unroll 16
+      for (int k = 0; k < kRowBytes; ++k) numbers[k] = load<Pack>(turned_ + k * kRays + r);
       for (int d = 0; d < 3; ++d) direction[d] = load<Pack>(directions_[d] + r);
       for (Pack& channel : rgb) channel = splat<Pack>(0.0f);
       spherical_harmonics(bricks_.degree, direction, [&](int h, Pack y) {
         for (int c = 0; c < 3; ++c) {
-          const float* range = bricks_.ranges + 2 * (1 + c * count + h);
-          const Pack sum = load<Pack>(turned_ + (c * count + h) * kRays + r);
-          rgb[c] = fma(fma(splat<Pack>(range[1]), sum, splat<Pack>(range[0]) * weight), y, rgb[c]);
+          const float* share = bricks_.palette + c * count + h;
+          Pack coefficient = splat<Pack>(*share) * weight;
+#pragma GCC unroll 16
+          for (int k = 0; k < kRowBytes; ++k) {
+            coefficient = fma(splat<Pack>(share[(1 + k) * 3 * count]), numbers[k], coefficient);
+          }
+          rgb[c] = fma(coefficient, y, rgb[c]);
         }
       });
       for (int c = 0; c < 3; ++c) {
@@ -197,27 +189,20 @@ class Square {
 
   void store_pixels(const BrickView& view, int64_t square, float* colours, float* opacity,
                     float* depth) const {
-    const int64_t x0 = view.x(square), y0 = view.y(square);
-    for (int r = 0; r < kRays; ++r) {
-      const int patch = r / kWidth, i = r % kWidth;
-      const int64_t x = x0 + patch % kPatchesAcross * kPatchWide + i % kPatchWide;
-      const int64_t y = y0 + patch / kPatchesAcross * kPatchHigh + i / kPatchWide;
-      if (x >= cameras_.width || y >= cameras_.height) continue;
-      const int64_t pixel = y * cameras_.width + x;
+    view.each_pixel(square, [&](int r, int64_t pixel) {
       const bool is_seen = opacity_[r] > 0.0f;
       for (int c = 0; c < 3; ++c) colours[3 * pixel + c] = is_seen ? rgb_[c][r] : 0.0f;
       opacity[pixel] = opacity_[r];
       depth[pixel] = is_seen ? depth_[r] : 0.0f;
-    }
+    });
   }
 
   const Bricks& bricks_;
-  const BrickCameras& cameras_;
   const BrickWalk& walk_;
   float shared_weight_;
   std::vector<Sample> samples_;
   alignas(64) float opacity_[kRays], depth_[kRays], directions_[3][kRays], rgb_[3][kRays];
-  alignas(64) float sums_[kRays * kMostNumbers], turned_[kRays * kMostNumbers];
+  alignas(64) float sums_[kRays * kRowBytes], turned_[kRays * kRowBytes];
 };
 
 std::tuple<Tensor, Tensor, Tensor> bricks_render(Tensor pose, Tensor intrinsics, int64_t width,
@@ -236,7 +221,7 @@ std::tuple<Tensor, Tensor, Tensor> bricks_render(Tensor pose, Tensor intrinsics,
   std::vector<std::optional<Square>> own(num_workers());
   parallel_tasks(view.squares(), [&](int64_t square, int worker) {
     if (stop && *stop) return;
-    if (!own[worker]) own[worker].emplace(bricks, cameras, walk, static_cast<float>(shared_weight));
+    if (!own[worker]) own[worker].emplace(bricks, walk, static_cast<float>(shared_weight));
     own[worker]->draw(view, square, to_colours, to_opacity, to_depth);
   });
   STD_TORCH_CHECK(!stop || !*stop, "cancelled");

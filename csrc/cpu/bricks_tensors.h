@@ -8,8 +8,9 @@
 namespace fields {
 
 // In the order of the schemas.
-#define BRICKS Tensor blocks, Tensor pages, Tensor vertices, Tensor colours, Tensor ranges
-#define BRICK_ARGUMENTS blocks, pages, vertices, colours, ranges
+#define BRICKS \
+  Tensor blocks, Tensor pages, Tensor vertices, Tensor colours, Tensor densities, Tensor palette
+#define BRICK_ARGUMENTS blocks, pages, vertices, colours, densities, palette
 #define BRICK_WALK double near, double step_length, double min_weight, double min_transmittance
 #define BRICK_WALK_ARGUMENTS near, step_length, min_weight, min_transmittance
 
@@ -19,9 +20,9 @@ constexpr int64_t kMostPicture = 1 << 28;  // pixels
 
 // Numbers within the tensors are trusted: they are the bake's.
 inline Bricks checked_bricks(BRICKS) {
-  const int64_t along = blocks.size(0), numbers = ranges.size(0) - 1;
+  const int64_t along = blocks.size(0), harmonics = palette.size(2);
   int degree = 1;
-  while (degree < kMostHarmonicDegree && 3 * degree * degree < numbers) ++degree;
+  while (degree < kMostHarmonicDegree && degree * degree < harmonics) ++degree;
   STD_TORCH_CHECK(blocks.dim() == 3 && blocks.size(1) == along && blocks.size(2) == along &&
                       along >= 1 && along <= kMostBlocks,
                   "blocks must be [n, n, n]");
@@ -29,17 +30,14 @@ inline Bricks checked_bricks(BRICKS) {
   STD_TORCH_CHECK(
       vertices.dim() == 2 && vertices.size(1) == kBrickBytes && vertices.size(0) < kMostBricks,
       "vertices must be [B, 256]");
-  STD_TORCH_CHECK(ranges.dim() == 2 && ranges.size(1) == 2 && 3 * degree * degree == numbers &&
-                      colours.dim() == 2 && colours.size(1) == brick_row_bytes(degree),
-                  "colours and ranges do not fit");
-  return {read<int32_t>(blocks),
-          read<int32_t>(pages),
-          read<uint8_t>(vertices),
-          read<uint8_t>(colours),
-          read<float>(ranges),
-          static_cast<int>(along),
-          degree,
-          static_cast<int>(colours.size(1))};
+  STD_TORCH_CHECK(colours.dim() == 2 && colours.size(1) == kRowBytes, "colours must be [R, 16]");
+  STD_TORCH_CHECK(densities.numel() == 2 && palette.dim() == 3 &&
+                      palette.size(0) == 1 + kRowBytes && palette.size(1) == 3 &&
+                      degree * degree == harmonics,
+                  "densities must be [2] and palette [17, 3, degree^2]");
+  return {
+      read<int32_t>(blocks),  read<int32_t>(pages), read<uint8_t>(vertices), read<uint8_t>(colours),
+      read<float>(densities), read<float>(palette), static_cast<int>(along), degree};
 }
 
 // Pinholes that look at bricks, with pictures of one size.

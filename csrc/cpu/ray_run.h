@@ -187,19 +187,10 @@ class RayMarcher {
   }
 
   void encode(int samples) {
-    const GridTable<float>& table = field_.table;
     const int64_t tiles = num_tiles(samples);
     features_.reserve(tiles);
-    for (int l = 0; l < table.grid.num_levels; ++l) {
-      const bool far = int64_t(table.grid.level[l].rows) * table.features > 65536;
-      if (far) table.kernels.fetch(table.grid.level[l], table.level_table(l), wave_[0].coords);
-      for (int64_t t = 0; t < tiles; ++t) {
-        if (far && t + 1 < tiles)
-          table.kernels.fetch(table.grid.level[l], table.level_table(l), wave_[t + 1].coords);
-        table.kernels.encode(table.grid.level[l], table.grid.smoothstep, table.level_table(l),
-                             wave_[t].coords, features_[t] + l * table.features * kTile);
-      }
-    }
+    field_.table.encode_each(
+        tiles, [&](int64_t t) { return wave_[t].coords; }, [&](int64_t t) { return features_[t]; });
   }
 
   // In place of weights, what each sample lets pass.

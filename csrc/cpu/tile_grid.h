@@ -72,6 +72,22 @@ struct GridTable {
       }
     }
   }
+
+  // The same of tiles that lie anywhere: coords(t) to encoded(t). Rows of large levels are fetched
+  // a tile ahead.
+  template <class Coords, class Encoded>
+  void encode_each(int64_t tiles, const Coords& coords, const Encoded& encoded) const {
+    for (int l = 0; l < grid.num_levels; ++l) {
+      const GridLevel& level = grid.level[l];
+      const S* rows = level_table(l);
+      const bool far = int64_t(level.rows) * features > 65536;
+      if (far && tiles) kernels.fetch(level, rows, coords(0));
+      for (int64_t t = 0; t < tiles; ++t) {
+        if (far && t + 1 < tiles) kernels.fetch(level, rows, coords(t + 1));
+        kernels.encode(level, grid.smoothstep, rows, coords(t), encoded(t) + l * features * kTile);
+      }
+    }
+  }
 };
 
 }  // namespace fields

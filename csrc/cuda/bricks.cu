@@ -26,11 +26,13 @@ __global__ void draw(const Bricks bricks, const PixelRays rays, float* colours, 
   float harmonics[kMostHarmonicDegree * kMostHarmonicDegree];
   spherical_harmonics(bricks.degree, walk.ray.direction,
                       [&](int i, float value) { harmonics[i] = value; });
+  float shown[1 + kRowBytes][3];
+  palette_along(bricks, harmonics, shown);
   float transmittance = 1.0f, sum = 0.0f, rgb[3] = {};
   march_bricks(bricks, rays.walk.rule, rays.walk.limits, walk, transmittance,
                [&](float weight, const InBrick<float>& in, float t) {
                  float own[3];
-                 brick_colour(bricks, in, harmonics, own);
+                 brick_colour(bricks, in, shown, own);
                  for (int c = 0; c < 3; ++c) rgb[c] = fma(weight, own[c], rgb[c]);
                  sum = fma(weight, t, sum);
                });

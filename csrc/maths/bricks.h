@@ -3,9 +3,11 @@
 //
 // A grid of n^3 cells over the unit cube, n a multiple of 16, is cut into blocks of 16^3 cells and
 // these into bricks of 4^3. A brick has its own 5^3 vertices, so that neighbours hold the ones they
-// share twice, and all that a cell needs lies side by side. Bytes are numbers low + step * byte.
-// Between vertices the logarithm of the density is linear, and so is colour. A colour is one of
-// harmonics of the direction, so that those of a ray can be added up before they are evaluated.
+// share twice, and all that a cell needs lies side by side. Between vertices the logarithm of the
+// density is linear, and so is colour. A colour is one of harmonics of the direction, so that those
+// of a ray can be added up before they are evaluated; its coefficients are a mean and a sum of the
+// directions in which those of the scene differ most, a byte for each: a row of memory is half as
+// long as one of coefficients would be, and it is rows that a picture waits for.
 #pragma once
 
 #include "composite.h"
@@ -23,16 +25,18 @@ constexpr int kBrickVertexCount = 125;
 // from the brick's first one; and that one, an int32.
 constexpr int kBrickBytes = 256, kRowsAt = kBrickVertexCount, kFirstRowAt = 252;
 constexpr uint32_t kNoBrick = 0x80000000u;  // and above, as unsigned numbers
+constexpr int kRowBytes = 16;               // of a colour
 
 struct Bricks {
   const int32_t* blocks;    // [along][along][along], x fastest: a page; negative where all is empty
   const int32_t* pages;     // [pages][64], x fastest: bricks of a block; negative where empty
   const uint8_t* vertices;  // [bricks][256], see kBrickBytes
-  const uint8_t* colours;   // [rows][row_bytes]: of red all harmonics, then of green, of blue
-  const float* ranges;      // [1 + 3 degree^2][2]: low and step of densities, then of a row's bytes
-  int along;                // blocks along an axis
+  const uint8_t* colours;   // [rows][kRowBytes]
+  const float* densities;   // low and step: the logarithm is low + step * byte
+  const float* palette;  // [1 + kRowBytes][3][degree^2]: coefficients of a row of zeros, and what
+                         // one more of each of its bytes adds
+  int along;             // blocks along an axis
   int degree;
-  int row_bytes;
 
   FIELDS_HD int64_t first_row(uint32_t vertex) const {
     const uint8_t* own = vertices + vertex / kBrickBytes * size_t(kBrickBytes);
@@ -41,9 +45,6 @@ struct Bricks {
   FIELDS_HD int harmonics() const { return degree * degree; }
   FIELDS_HD int resolution() const { return kBlockCells * along; }
 };
-
-// A multiple of 16 bytes, so that a row is whole vectors.
-FIELDS_HD int brick_row_bytes(int degree) { return (3 * degree * degree + 15) / 16 * 16; }
 
 // Corner i of a cell, counted from its lowest: x is bit 0 of i.
 FIELDS_HD constexpr int brick_corner(int i) {
@@ -89,7 +90,7 @@ FIELDS_HD V brick_log_density(const Bricks& bricks, const InBrick<V>& place) {
   const V front = detail::between(row[0], row[1], place.at[1]);
   const V back = detail::between(row[2], row[3], place.at[1]);
   const V code = detail::between(front, back, place.at[2]);
-  return fma(code, splat<V>(bricks.ranges[1]), splat<V>(bricks.ranges[0]));
+  return fma(code, splat<V>(bricks.densities[1]), splat<V>(bricks.densities[0]));
 }
 
 // Where a walk stands among the bricks.
@@ -180,23 +181,33 @@ FIELDS_HD void march_bricks(const Bricks& bricks, const MarchRule& rule, const M
   }
 }
 
-// What is seen of a place along a direction whose harmonics are `harmonics`: RGB.
-FIELDS_HD void brick_colour(const Bricks& bricks, const InBrick<float>& place,
-                            const float* harmonics, float (&rgb)[3]) {
+// The palette along a direction whose harmonics are `harmonics`.
+FIELDS_HD void palette_along(const Bricks& bricks, const float* harmonics,
+                             float (&shown)[1 + kRowBytes][3]) {
   const int count = bricks.harmonics();
+  for (int i = 0; i <= kRowBytes; ++i) {
+    for (int c = 0; c < 3; ++c) {
+      const float* coefficients = bricks.palette + (i * 3 + c) * count;
+      shown[i][c] = 0.0f;
+      for (int h = 0; h < count; ++h) shown[i][c] = fma(coefficients[h], harmonics[h], shown[i][c]);
+    }
+  }
+}
+
+// What is seen of a place along a direction: RGB.
+FIELDS_HD void brick_colour(const Bricks& bricks, const InBrick<float>& place,
+                            const float (&shown)[1 + kRowBytes][3], float (&rgb)[3]) {
   const int64_t first = bricks.first_row(place.vertex);
-  for (int c = 0; c < 3; ++c) rgb[c] = 0.0f;
+  float sums[kRowBytes] = {};
   for (int i = 0; i < 8; ++i) {
     const int64_t row = first + bricks.vertices[place.vertex + kRowsAt + brick_corner(i)];
-    const uint8_t* bytes = bricks.colours + row * bricks.row_bytes;
+    const uint8_t* bytes = bricks.colours + row * kRowBytes;
     const float share = place.share(i);
-    for (int c = 0; c < 3; ++c) {
-      for (int h = 0; h < count; ++h) {
-        const float* range = bricks.ranges + 2 * (1 + c * count + h);
-        const float value = fma(static_cast<float>(bytes[c * count + h]), range[1], range[0]);
-        rgb[c] = fma(share * value, harmonics[h], rgb[c]);
-      }
-    }
+    for (int k = 0; k < kRowBytes; ++k) sums[k] = fma(share, static_cast<float>(bytes[k]), sums[k]);
+  }
+  for (int c = 0; c < 3; ++c) {
+    rgb[c] = shown[0][c];
+    for (int k = 0; k < kRowBytes; ++k) rgb[c] = fma(sums[k], shown[1 + k][c], rgb[c]);
   }
 }
 

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("runs", metavar="RUN", nargs="+", help="run folders of scenes, or field.safetensors")
     add("--resolution", type=int, default=512, metavar="N", help="cells along an axis (512)")
-    add("--degree", type=int, default=3, metavar="N", help="of the harmonics of colours (3)")
+    add("--degree", type=int, default=4, metavar="N", help="of the harmonics of colours (4)")
     add("--split", default="test", help="whose views are drawn (test)")
     add("--views", type=int, default=25, metavar="N", help="of them, spread over the split (25)")
     add("--threads", type=int, metavar="N", help="by default what may be used")

@@ -93,6 +93,34 @@ class RbfRadiance(ComposedRadiance):
             )
         return super().trace(origins, directions, times, width=width, limits=limits, cancel=cancel)
 
+    def look(
+        self,
+        bricks: ops.Bricks,
+        pose: Tensor,
+        intrinsics: Tensor,
+        size: tuple[int, int],
+        *,
+        limits: Limits = EXACT,
+        cancel: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
+        """See Radiance.look."""
+        if pose.device.type != "cpu" or self.dim != 3 or self.spec is None:
+            return None
+        return ops.rbf_radiance_in_bricks(
+            bricks,
+            pose,
+            intrinsics,
+            size,
+            self.inner.table,
+            self.inner.params,
+            self.spec,
+            step=self.march.step,
+            near=self.march.near,
+            min_weight=limits.weight,
+            min_transmittance=limits.transmittance,
+            cancel=cancel,
+        )
+
 
 class TriPlaneRadiance(ComposedRadiance):
     """See TriPlaneRadianceConfig."""

@@ -11,10 +11,12 @@ from fields.ops.cam import cam_mlp, cam_step
 from fields.ops.composite import composite
 from fields.ops.fourier import fourier
 from fields.ops.hash_grid import hash_grid, hash_grid_with_grad
+from fields.ops.in_bricks import radiance_in_bricks, rbf_radiance_in_bricks
 from fields.ops.march import MarchSpec, march_rays, occupancy_update
 from fields.ops.mesh import SIGNS, Bvh, build_bvh, closest_point, sample_shape, winding_number
 from fields.ops.mlp import grid_mlp, mlp
 from fields.ops.modulation import ModulationSpec, modulate
+from fields.ops.paint import paint
 from fields.ops.plane_fields import (
     PLANE_FIELD_LOSSES,
     PlaneFieldSpec,
@@ -85,10 +87,13 @@ __all__ = [
     "mlp_step",
     "modulate",
     "occupancy_update",
+    "paint",
     "plane_fields",
+    "radiance_in_bricks",
     "radiance_render",
     "radiance_step",
     "rbf",
+    "rbf_radiance_in_bricks",
     "rbf_radiance_render",
     "rbf_radiance_step",
     "rbf_with_grad",

@@ -16,13 +16,9 @@ _ops = torch.ops.fields
 BLOCK, BRICK = 16, 4  # cells along an axis
 VERTICES = 125  # of a brick
 ROWS_AT, FIRST_ROW_AT = 125, 252  # of the 256 bytes of a brick
+ROW = 16  # bytes of a colour
 _MOST_BLOCKS, _MOST_BRICKS = 128, 1 << 23
 _MOST_SIDE = (1 << 16) - 1  # pixels of a picture
-
-
-def row_bytes(degree: int) -> int:
-    """Bytes of a row of colours."""
-    return (3 * degree**2 + 15) // 16 * 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,34 +31,35 @@ class Bricks:
         pages: [P, 64] int32, x fastest: a brick, or -1 where it is empty.
         vertices: [B, 256] uint8, of each brick: log densities of its 5^3 vertices, x fastest; the
             rows of their colours, counted from the brick's first one; and that one, four bytes.
-        colours: [R, row_bytes(degree)] uint8: coefficients of the harmonics of the direction, those
-            of red, then of green, then of blue.
-        ranges: [1 + 3 degree^2, 2] float32: low and step of the log densities, then of each byte of
-            a row; a number is low + step * byte.
+        colours: [R, 16] uint8, see `palette`.
+        densities: [2] float32, low and step: the log density is low + step * byte.
+        palette: [17, 3, degree^2] float32: coefficients of the harmonics of the direction for red,
+            green and blue, of a row of zeros, and what one more of each of its bytes adds.
     """
 
     blocks: Tensor
     pages: Tensor
     vertices: Tensor
     colours: Tensor
-    ranges: Tensor
+    densities: Tensor
+    palette: Tensor
 
     def __post_init__(self):
         n = self.blocks.shape[0] if self.blocks.dim() else 0
         in_range("blocks along an axis", n, 1, _MOST_BLOCKS)
         in_range("number of bricks", len(self.vertices), 0, _MOST_BRICKS - 1)
-        degree = self.degree
         check(
-            1 <= degree <= 4 and len(self.ranges) == 1 + 3 * degree**2,
-            f"ranges must be [1 + 3 degree^2, 2], got {tuple(self.ranges.shape)}",
+            self.palette.dim() == 3 and self.palette.shape[2] in (1, 4, 9, 16),
+            f"palette must be [17, 3, degree^2], got {tuple(self.palette.shape)}",
         )
         count = len(self.vertices)
         expected = {
             "blocks": ((n, n, n), torch.int32),
             "pages": ((len(self.pages), 64), torch.int32),
             "vertices": ((count, 256), torch.uint8),
-            "colours": ((len(self.colours), row_bytes(degree)), torch.uint8),
-            "ranges": ((1 + 3 * degree**2, 2), torch.float32),
+            "colours": ((len(self.colours), ROW), torch.uint8),
+            "densities": ((2,), torch.float32),
+            "palette": ((1 + ROW, 3, self.degree**2), torch.float32),
         }
         for name, (sizes, dtype) in expected.items():
             tensor = getattr(self, name)
@@ -82,7 +79,7 @@ class Bricks:
     @property
     def degree(self) -> int:
         """Of the harmonics of colours, 1 to 4; degree d has d^2 of them."""
-        return round(((len(self.ranges) - 1) / 3) ** 0.5)
+        return round(self.palette.shape[2] ** 0.5)
 
     @property
     def bytes(self) -> int:
@@ -137,7 +134,7 @@ def bricks_render(
     Not differentiable. The same bits for any number of threads.
     """
     check_cameras(bricks, pose[None], intrinsics[None], size)
-    _check_walk(step, near)
+    check_walk(step, near)
     in_range("shared_weight", shared_weight, 0.0, 1.0)
     cancel_flag(cancel)
     return _ops.bricks_render(
@@ -173,7 +170,7 @@ def bricks_seen(
             size.
     """
     check_cameras(bricks, poses, intrinsics, size)
-    _check_walk(step, near)
+    check_walk(step, near)
     return _ops.bricks_seen(
         poses.contiguous(),
         intrinsics.contiguous(),
@@ -202,7 +199,8 @@ def check_cameras(bricks: Bricks, poses: Tensor, intrinsics: Tensor, size: tuple
     check(size[0] * size[1] <= 1 << 28, "a picture has at most 2^28 pixels")
 
 
-def _check_walk(step: float, near: float) -> None:
+def check_walk(step: float, near: float) -> None:
+    """A walk through bricks is one that their kernels take."""
     in_range("step", step, 1e-5, 1e2)
     in_range("near", near, 0.0, 1e5)
 

@@ -60,7 +60,7 @@ class RbfRadianceSpec:
         return rbf.kernels, rbf.affine, rbf.factor, activation, self.degree
 
 
-def _check_field(table: Tensor, params: Tensor, times: Tensor | None, spec: RbfRadianceSpec):
+def check_rbf_radiance(table: Tensor, params: Tensor, times: Tensor | None, spec: RbfRadianceSpec):
     """Parameters fit the shape."""
     check_grid(table.new_empty(0, 3 if times is None else 4), table, spec.grid)
     inputs = spec.grid.num_levels * table.shape[1]
@@ -110,7 +110,7 @@ def rbf_radiance_step(
     """
     rays = RayTargets(origins, directions, colours, backgrounds, times, weights)
     check_targets(rays, bits, march)
-    _check_field(table[0], params[0], times, spec)
+    check_rbf_radiance(table[0], params[0], times, spec)
     check_states(rays, workspace, spec.grid, table=table, params=params)
     check_numbers(step, samples, loss, stages)
     return _ops.rbf_radiance_step(
@@ -158,7 +158,7 @@ def rbf_radiance_render(
     Returns colours [R, 3], opacity [R], depth [R]. Not differentiable. CPU alone.
     """
     check_picture(origins, directions, bits, march, times, width, cancel)
-    _check_field(table, params, times, spec)
+    check_rbf_radiance(table, params, times, spec)
     alike("origins", origins, "table", table)
     return _ops.rbf_radiance_render(
         *picture_args(origins, directions, times, bits, march),

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fields import folder
+from fields import folder, ops
 from fields.camera_paths import Rig, Shot
 from fields.cameras import Camera, check_size
-from fields.errors import Cancelled, FieldsError, either
+from fields.errors import FieldsError, cancelling, either
 from fields.models.radiance import EXACT, QUICK, Limits, Radiance
 from fields.pictures import png
 from fields.pictures.naming import shown
@@ -144,14 +144,10 @@ class SceneRun(Run):
         times = None
         if self.moves:
             times = torch.full((len(origins),), 0.0 if time is None else time, device=where)
-        try:
+        with cancelling():
             return self.field.trace(
                 origins, directions, times, width=camera.width, limits=limits, cancel=cancel
             )
-        except RuntimeError as error:
-            if "cancelled" in str(error):
-                raise Cancelled("cancelled") from None
-            raise
 
     def numbers(
         self,
@@ -309,9 +305,7 @@ class SceneRun(Run):
 
 def painted(colours: Tensor, opacity: Tensor, background: Colour, camera: Camera) -> np.ndarray:
     """Colours [H * W, 3] in front of a background, [H, W, 3] uint8."""
-    behind = torch.tensor(background, device=colours.device)
-    over = torch.addcmul(colours, (1 - opacity)[:, None], behind)
-    pixels = over.mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
+    pixels = ops.paint(colours, opacity, torch.tensor(background, device=colours.device))
     return pixels.view(camera.height, camera.width, 3).cpu().numpy()
 
 

@@ -1,4 +1,5 @@
-"""A scene that was baked: what its bricks show of it, seen as by its run."""
+"""A scene that was baked: what its bricks show of it, and what its field does where they say that
+something is; seen as by its run."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ from fields import bricks as bakes
 from fields import ops
 from fields.bricks import Eyes
 from fields.cameras import Camera
-from fields.errors import Cancelled
+from fields.errors import cancelling
 from fields.lens import STRAIGHT
+from fields.models.radiance import QUICK
 from fields.ops.bricks import Bricks
 from fields.render import device_of
 from fields.runs.scene import SceneRun, Traced, painted
@@ -71,23 +73,30 @@ class BakedScene:
         colours, opacity, _ = self._seen(camera, cancel)
         return painted(colours, opacity, self.run.background, camera)
 
+    def glance(self, camera: Camera, cancel: Tensor | None = None) -> np.ndarray | None:
+        """What SceneRun.glance shows, of bricks that were baked from the field as it is now; None
+        where the field does not know how to be looked at through them."""
+        run = self.run
+        with cancelling():
+            seen = run.field.look(self.bricks, *self._eye(camera), limits=QUICK, cancel=cancel)
+        return None if seen is None else painted(*seen[:2], run.background, camera)
+
+    def _eye(self, camera: Camera) -> tuple[Tensor, Tensor, tuple[int, int]]:
+        where = self.bricks.blocks.device
+        pose = torch.from_numpy(pose_of(camera, self.run.space)).to(where)
+        return pose, _intrinsics(camera).to(where), (camera.width, camera.height)
+
     def _seen(self, camera: Camera, cancel: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        where, march = self.bricks.blocks.device, self.run.field.march
-        try:
+        march = self.run.field.march
+        with cancelling():
             return ops.bricks_render(
                 self.bricks,
-                torch.from_numpy(pose_of(camera, self.run.space)).to(where),
-                _intrinsics(camera).to(where),
-                (camera.width, camera.height),
+                *self._eye(camera),
                 step=march.step,
                 near=march.near,
                 shared_weight=_SHARED,
                 cancel=cancel,
             )
-        except RuntimeError as error:
-            if "cancelled" in str(error):
-                raise Cancelled("cancelled") from None
-            raise
 
 
 def _intrinsics(camera: Camera) -> Tensor:

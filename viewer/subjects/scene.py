@@ -59,6 +59,7 @@ class SceneSubject(Solid):
         self.title = run.path.name
         self.step = run.steps
         self.baked: BakedScene | None = None
+        self._guides = False  # the proxy was baked from the field as it is now
         self._left: tuple[Any, BakedScene] | None = None  # of it, for some crop and density
         self._densities: tuple[int, Tensor] | None = None
         self._photos: dict[tuple[str, int], np.ndarray] = {}  # by split and number
@@ -126,7 +127,11 @@ class SceneSubject(Solid):
             return self._occupancy(camera, settings), FIELD
         run = self._bounded(settings)
         if output == "colour":
-            return run.glance(camera, self._time(settings), cancel), FIELD
+            guide = self._baked(settings) if self._guides else None
+            seen = guide.glance(camera, cancel) if guide and guide.shows(camera) else None
+            if seen is None:
+                seen = run.glance(camera, self._time(settings), cancel)
+            return seen, FIELD
         traced = run.trace(camera, self._time(settings), cancel)
         return self._shown(run, camera, traced, settings), FIELD
 
@@ -191,6 +196,7 @@ class SceneSubject(Solid):
             yield
         if bricks is not None:  # there may be too much fog for one
             self.baked = BakedScene(self.run, bricks)
+            self._guides = not self.run.field.training
 
     def proxy_state(self) -> dict[str, Any] | None:
         if self.baked is None:
