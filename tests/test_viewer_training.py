@@ -137,7 +137,8 @@ def test_a_bake_takes_its_turns_within_the_share_while_a_camera_moves():
     stop.set()
     for thread in threads:
         thread.join()
-    assert trained + baked <= share * passed + 0.25
+    # As above: one saving for both.
+    assert trained + baked <= share * passed + 0.15
     assert min(trained, baked) >= 0.15 * share * passed
 
 

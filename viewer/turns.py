@@ -25,7 +25,7 @@ class Turns:
     alone, and is given STILL_SHARE of the time.
 
     A bake waits for pictures while no camera moves, and leaves training most of the time. While one
-    moves all that it takes is part of the share of training.
+    moves all that it takes is part of the share of training, half of it at the most.
     """
 
     def __init__(self, share: float = SHARE):
@@ -35,9 +35,11 @@ class Turns:
         self._drawers = 0  # that wait
         self._trainer = False  # waits
         self._moved = -1e9  # when a view came
-        self._credit, self._counted = 0.0, time.perf_counter()
-        self._baker, self._bake_credit = False, 0.0
-        self._bake_counted = self._counted
+        self._baker = False  # waits
+        # Seconds that training, and that a bake may compute; while a camera moves a bake takes of
+        # both.
+        self._credit = self._bake_credit = 0.0
+        self._counted = time.perf_counter()
         self.trained = self.drawn = self.baked = 0.0  # seconds, of all
 
     def moves(self) -> None:
@@ -120,26 +122,29 @@ class Turns:
             self._free.notify_all()
 
     def _may_train(self) -> bool:
-        now, moving = time.perf_counter(), self._is_moving()
-        rate = self.share if moving else STILL_SHARE
-        self._credit = min(self._credit + rate * (now - self._counted), _SAVED)
-        self._counted = now
+        moving = self._earn()
         if not moving and not self._drawers:
             self._credit = max(self._credit, 0.0)
             return True
         return self._credit >= 0
 
     def _may_bake(self) -> bool:
-        now, moving = time.perf_counter(), self._is_moving()
-        rate = self.share / 2 if moving else BAKE_SHARE
-        self._bake_credit = min(self._bake_credit + rate * (now - self._bake_counted), _SAVED)
-        self._bake_counted = now
-        if not moving:
-            if self._drawers:
-                return False
-            if not self._trainer:
-                return True
+        if self._earn():
+            return min(self._credit, self._bake_credit) >= 0
+        if self._drawers:
+            return False
+        if not self._trainer:
+            self._bake_credit = max(self._bake_credit, 0.0)
         return self._bake_credit >= 0
+
+    def _earn(self) -> bool:
+        """Whether a camera moves; the time since it was last asked is credited."""
+        now, moving = time.perf_counter(), self._is_moving()
+        passed, self._counted = now - self._counted, now
+        rate, bake_rate = (self.share, self.share / 2) if moving else (STILL_SHARE, BAKE_SHARE)
+        self._credit = min(self._credit + rate * passed, _SAVED)
+        self._bake_credit = min(self._bake_credit + bake_rate * passed, _SAVED)
+        return moving
 
     def _is_moving(self) -> bool:
         return time.perf_counter() - self._moved < _MOVING

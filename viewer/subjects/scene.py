@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
-import functools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -23,10 +21,9 @@ from fields.runs import SceneRun
 from fields.runs.density import contracted
 from fields.runs.scene_bricks import BakedScene, eyes_of
 from fields.runs.scene_pictures import as_bytes, depth_picture, error_picture, picture_of
-from fields.scenes import load_images
-from fields.signals.scene import over
 from fields.signals.views import rays_of
 from fields_viewer.protocol import FIELD, PROXY
+from fields_viewer.subjects.photos import Photos
 from fields_viewer.subjects.subject import (
     COLOURS,
     COMPARE,
@@ -38,8 +35,6 @@ from fields_viewer.subjects.subject import (
     parts_of,
 )
 
-_SAME_VIEW = 1e-4  # difference of matrices, over the length of the scene
-_PHOTOS = 16  # that are kept
 _OUTPUTS = ("colour", "depth", "normals", "opacity", "occupancy")  # the last of places alone
 
 
@@ -62,7 +57,7 @@ class SceneSubject(Solid):
         self._guides = False  # the proxy was baked from the field as it is now
         self._left: tuple[Any, BakedScene] | None = None  # of it, for some crop and density
         self._densities: tuple[int, Tensor] | None = None
-        self._photos: dict[tuple[str, int], np.ndarray] = {}  # by split and number
+        self._photos = Photos(run, self._length)
 
     def settings(self) -> list[Setting]:
         places = not self.run.field.of_rays  # that have a density, and are empty without
@@ -89,25 +84,11 @@ class SceneSubject(Solid):
         return self.run.box
 
     def photos(self) -> list[dict[str, Any]]:
-        try:
-            scene = self._scene
-        except FieldsError:
-            return []
-        return [
-            {
-                "name": frame.name.rpartition("/")[2],
-                "split": split,
-                "c2w": frame.camera.cam_to_world.ravel().tolist(),
-                "fov": 2 * math.degrees(math.atan(frame.camera.height / 2 / frame.camera.fl_y)),
-                "time": frame.time,
-            }
-            for split, frames in scene.splits.items()
-            for frame in frames
-        ][:500]
+        return self._photos.described()
 
     def replaces(self, before: Subject) -> None:
         if isinstance(before, SceneSubject):
-            self._photos = before._photos
+            self._photos.keep(before._photos)
             if before.baked is not None:
                 self.baked = BakedScene(self.run, before.baked.bricks)
 
@@ -158,7 +139,7 @@ class SceneSubject(Solid):
     def truth(
         self, camera: Camera, settings: Settings, cancel: Tensor
     ) -> Iterator[tuple[int, int, np.ndarray]]:
-        found = self._photo_at(camera)
+        found = self._photos.at(camera)
         if found is None:
             raise FieldsError("choose a photo: between them the truth is not known")
         photo, own = found
@@ -291,33 +272,6 @@ class SceneSubject(Solid):
         span = (max(middle - half, 0.0), middle + half)
         depth = distance.view(camera.height, camera.width).cpu().numpy()
         return mapped(as_bytes(depth_picture(depth, span)), settings.get("colours", "grey"))
-
-    # The photos
-
-    @functools.cached_property
-    def _scene(self) -> Any:
-        return self.run.source()
-
-    def _photo(self, split: str, index: int) -> np.ndarray:
-        """[H, W, C] uint8; it alone is read, and a few are kept."""
-        key = (split, index)
-        if key not in self._photos:
-            frame = self._scene.splits[split][index]
-            alone = dataclasses.replace(self._scene, splits={split: (frame,)})
-            self._photos[key] = load_images(alone, split).image(0)
-            for old in list(self._photos)[:-_PHOTOS]:
-                del self._photos[old]
-        return self._photos[key]
-
-    def _photo_at(self, camera: Camera) -> tuple[np.ndarray, Camera] | None:
-        """The photo [H, W, 3] in [0, 1] that was taken from there, and its camera."""
-        for split, frames in self._scene.splits.items():
-            for i, frame in enumerate(frames):
-                difference = np.abs(frame.camera.cam_to_world - camera.cam_to_world)
-                difference[:3, 3] /= self._length
-                if difference.max() < _SAME_VIEW:
-                    return over(self._photo(split, i), self.run.background), frame.camera
-        return None
 
 
 class _Bits(nn.Module):
