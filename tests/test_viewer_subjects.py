@@ -138,7 +138,7 @@ def test_the_depth_of_a_shape_through_a_colour_map_stands_before_white(shape):
 
 
 def test_of_the_photos_those_alone_are_read_that_are_asked_for(scene, monkeypatch):
-    from fields_viewer.subjects import scene as module
+    from fields_viewer.subjects import photos as module
 
     read = []
     original = module.load_images
