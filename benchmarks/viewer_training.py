@@ -2,10 +2,10 @@
 
 python benchmarks/viewer_training.py SOURCE ... --steps N [--share X] [options of `fields fit`]
 
-Both take the same steps. Printed are their scores, whether all weights are the same bits, and which
+Both take the same steps. Printed are their scores, whether all weights are the same bits, which
 share of the time, and of the processors' time, training took while the camera moved, and which share
-the bakes of a scene. Ends with 1 where weights differ, or where training and bakes took more than the
-share of training.
+the bakes of a scene. Ends with 1 where weights differ, or where training and bakes took more time
+than the share of training.
 """
 
 import argparse
@@ -41,7 +41,9 @@ class Measured(Training):
     def __init__(self, share: float):
         super().__init__(progress.Silent(), Turns(share))
         self.seconds = self.processor = 0.0
-        self.begun = self.ended = self.drawn = self.baked = 0.0
+        self.begun = self.ended = 0.0
+        self.drawn = self.baked = 0.0  # seconds of other turns, up to the last one of training
+        self.before = (0.0, 0.0)  # of these, when it began
 
     def __enter__(self) -> float:
         waited = super().__enter__()
@@ -50,6 +52,7 @@ class Measured(Training):
 
     def __exit__(self, *error: Any) -> None:
         self.ended = time.perf_counter()
+        self.drawn, self.baked = self.turns.drawn, self.turns.baked
         self.seconds += self.ended - self._at[0]
         self.processor += time.process_time() - self._at[1]
         super().__exit__(*error)
@@ -105,9 +108,7 @@ def fitted_in_view(arguments: list[str], training: Measured) -> tuple[Run, int]:
     def resume() -> None:
         moves.wait()
         turns = training.turns
-        training.begun, training.drawn, training.baked = (
-            time.perf_counter(), turns.drawn, turns.baked,
-        )  # fmt: skip
+        training.begun, training.before = time.perf_counter(), (turns.drawn, turns.baked)
         training.resume()
 
     try:
@@ -179,7 +180,7 @@ def compared(source: str, alone: Run, seen: Run, training: Measured, frames: int
     with device.threads() as threads:
         processors = training.processor / threads
     share, passed = training.turns.share, training.passed
-    baked = training.turns.baked - training.baked
+    drawn, baked = training.drawn - training.before[0], training.baked - training.before[1]
     score = next(name for name in ("psnr", "iou") if name in alone.metrics)
     return {
         "source": Path(source).name,
@@ -194,7 +195,7 @@ def compared(source: str, alone: Run, seen: Run, training: Measured, frames: int
         "within_share": training.seconds + baked <= share * passed + SAVED
         and processors <= share * passed + SAVED,
         "seconds_moved": round(passed, 1),
-        "drawn": round((training.turns.drawn - training.drawn) / passed, 3),
+        "drawn": round(drawn / passed, 3),
         "baked": round(baked / passed, 3),
         "frames": frames,
     }

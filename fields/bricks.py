@@ -33,7 +33,7 @@ _UNIT = 8  # cells along an axis that are asked for at once, with the vertices t
 _POINTS = 1 << 15  # at once, of densities
 _COLOURS = 1 << 18  # at once: vertices times directions
 _DIRECTIONS = 40
-_SPREAD = 1 << 11  # bricks at once, whose vertices are given rows
+_SPREAD = 1 << 9  # bricks at once, whose vertices are given rows
 _SAMPLE = 4096  # vertices, whose colours tell the palette of all
 
 

@@ -32,7 +32,7 @@ class Palette:
         """colours [K, D, 3], seen along the directions that the palette was made for -> uint8
         [K, ROW]."""
         numbers = colours.flatten(1) @ self.weights.flatten(0, 1) - self.zero
-        return numbers.round().clamp(0, 255).to(torch.uint8)
+        return numbers.nan_to_num(0).round().clamp(0, 255).to(torch.uint8)
 
 
 def palette_of(colours: Tensor, harmonics: Tensor) -> Palette:
@@ -42,8 +42,10 @@ def palette_of(colours: Tensor, harmonics: Tensor) -> Palette:
         harmonics: [D, degree^2] of these directions, see ops.spherical_harmonics.
 
     The principal components of the harmonics' coefficients, which are the least squares of what
-    is seen; distances between them are those of what is seen along the D directions.
+    is seen; distances between them are those of what is seen along the D directions. Colours that
+    are not finite are left out of it.
     """
+    colours = colours[colours.isfinite().flatten(1).all(1)]
     count, size = harmonics.shape
     gram = harmonics.T @ harmonics / count
     ridge = _RIDGE * torch.eye(size).to(gram)

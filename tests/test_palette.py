@@ -58,6 +58,17 @@ def test_the_palette_of_a_sample_serves_what_is_like_it():
     assert off.mean() < 0.01 * colours.std()
 
 
+def test_a_colour_that_is_no_number_spoils_itself_alone():
+    colours, harmonics = made(10, 3)
+    spoilt = colours.clone()
+    spoilt[7, 3, 1] = float("nan")
+    palette = palette_of(spoilt, harmonics)
+    rows = palette.bytes(spoilt)
+    off = (shown(palette, rows, harmonics) - colours).abs()
+    off[7] = 0
+    assert off.mean() < 0.01 * colours.std()
+
+
 def test_one_colour_and_none_are_told_as_they_are():
     harmonics = ops.spherical_harmonics(directions_of(40), 2)
     grey = torch.full((5, 40, 3), 0.25)

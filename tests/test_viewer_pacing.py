@@ -85,6 +85,19 @@ def test_after_a_burst_of_late_frames_it_comes_back_while_the_hand_moves():
     assert len(set(scales[220:])) == 1
 
 
+@pytest.mark.parametrize(("every", "late"), [(60, 3), (90, 6)])
+def test_bursts_that_come_again_and_again_do_not_make_it_hunt(every, late):
+    machine = lambda i, pixels: pixels / (1e6 if i % every < late else 80e6)  # noqa: E731
+    _, scales, _ = drive(machine, 6000)
+    assert sum(a != b for a, b in itertools.pairwise(scales[200:])) <= 60
+
+
+def test_a_size_from_which_on_all_is_slow_is_not_tried_again_and_again():
+    machine = lambda i, pixels: 0.02 if pixels >= WHOLE / 4 else 0.001  # noqa: E731
+    _, scales, _ = drive(machine, 6000)
+    assert sum(a != b for a, b in itertools.pairwise(scales[200:])) <= 40
+
+
 @pytest.mark.parametrize("seconds", [0.0, 1e-9, 1e-3, 10.0])
 @pytest.mark.parametrize("pixels", [1, 900, WHOLE])
 def test_nothing_divides_by_zero(seconds, pixels):

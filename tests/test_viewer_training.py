@@ -139,6 +139,7 @@ def test_a_bake_takes_its_turns_within_the_share_while_a_camera_moves():
         thread.join()
     # As above: one saving for both.
     assert trained + baked <= share * passed + 0.15
+    assert baked <= share / 2 * passed + 0.15
     assert min(trained, baked) >= 0.15 * share * passed
 
 

@@ -32,6 +32,7 @@ class Hub:
 
     def __init__(self, subject: Subject, training: Training | None = None, proxy: str = "auto"):
         self.subject, self.training = subject, training
+        subject.is_live = training is not None
         self.turns = training.turns if training else Turns()
         self.baking = Baking(self, proxy)
 

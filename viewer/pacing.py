@@ -3,7 +3,8 @@
 The time of a frame is taken as a + b * pixels, fitted to the last ones. A ladder of scales keeps
 sizes few. Frames that come too late take a step down at once, but for a single one that is unlike
 those before it; a step up waits until the hand rests, so that the picture does not flicker between
-two sizes.
+two sizes, or for many easy frames; for few alone where frames are far smaller than they could be,
+as they are after a stall, and no step up was taken back before.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ class Pace:
         now = replace(now, easy=now.easy + 1)
         if now.seen <= LEARNING:
             return replace(now, rung=now.rung - 1 if tries else now._leap(whole), easy=0)
-        if now.easy >= (CALM if expected < _FAR * EASY else now.patience):
+        is_far = expected < _FAR * EASY and now.patience == _PATIENCE
+        if now.easy >= (CALM if is_far else now.patience):
             return replace(now, rung=now._leap(whole), easy=0, rose=now.seen)
         return now
 

@@ -50,14 +50,14 @@ class Turns:
     def draw(self) -> Iterator[None]:
         with self._free:
             self._drawers += 1
-            # Frame after frame would leave no gap: what training has saved up comes first.
-            self._free.wait_for(
-                lambda: (
-                    not self._taken
-                    and not (self._trainer and self._may_train())
-                    and not (self._baker and self._may_bake())
-                )
-            )
+            # Frame after frame would leave no gap: what training has saved up comes first. Who may
+            # compute changes with the clock as well, of which nobody is told.
+            while (
+                self._taken
+                or (self._trainer and self._may_train())
+                or (self._baker and self._may_bake())
+            ):
+                self._free.wait(0.01)
             self._drawers -= 1
             self._taken = True
         begun = time.perf_counter()

@@ -16,6 +16,7 @@ from fields.bricks import bake_in_parts, can_be_baked
 from fields.cameras import Camera
 from fields.errors import FieldsError
 from fields.occupancy import cells, words_of
+from fields.ops.bricks import BRICK
 from fields.render import device_of
 from fields.runs import SceneRun
 from fields.runs.density import contracted
@@ -54,7 +55,7 @@ class SceneSubject(Solid):
         self.title = run.path.name
         self.step = run.steps
         self.baked: BakedScene | None = None
-        self._guides = False  # the proxy was baked from the field as it is now
+        self._guides = False  # the proxy was baked from the field as it is
         self._left: tuple[Any, BakedScene] | None = None  # of it, for some crop and density
         self._densities: tuple[int, Tensor] | None = None
         self._photos = Photos(run, self._length)
@@ -108,7 +109,7 @@ class SceneSubject(Solid):
             return self._occupancy(camera, settings), FIELD
         run = self._bounded(settings)
         if output == "colour":
-            guide = self._baked(settings) if self._guides else None
+            guide = self._guide(settings)
             seen = guide.glance(camera, cancel) if guide and guide.shows(camera) else None
             if seen is None:
                 seen = run.glance(camera, self._time(settings), cancel)
@@ -177,7 +178,7 @@ class SceneSubject(Solid):
             yield
         if bricks is not None:  # there may be too much fog for one
             self.baked = BakedScene(self.run, bricks)
-            self._guides = not self.run.field.training
+            self._guides = not self.is_live
 
     def proxy_state(self) -> dict[str, Any] | None:
         if self.baked is None:
@@ -195,6 +196,15 @@ class SceneSubject(Solid):
             bits = self._bits(settings)
             self._left = (key, baked if bits is None else baked.left(bits))
         return self._left[1]
+
+    def _guide(self, settings: Settings) -> BakedScene | None:
+        """The proxy, where it says of the field's cells what the settings leave of them."""
+        if not self._guides or self.baked is None:
+            return None
+        is_whole = not (settings.get("box") or settings.get("threshold"))
+        if is_whole or self.baked.bricks.resolution // BRICK >= self.run.field.march.resolution:
+            return self._baked(settings)
+        return None
 
     # What is left out
 

@@ -73,11 +73,13 @@ class Subject:
         title: for the page.
         kind: picture, shape, volume, scene or function.
         step: training steps behind the field.
+        is_live: the field is trained while it is shown.
     """
 
     title: str = "fields"
     kind: str = "function"
     step: int = 0
+    is_live: bool = False
 
     def settings(self) -> list[Setting]:
         return []
