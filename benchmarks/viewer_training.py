@@ -3,9 +3,9 @@
 python benchmarks/viewer_training.py SOURCE ... --steps N [--share X] [options of `fields fit`]
 
 Both take the same steps. Printed are their scores, whether all weights are the same bits, which
-share of the time, and of the processors' time, training took while the camera moved, and which share
-the bakes of a scene. Ends with 1 where weights differ, or where training and bakes took more time
-than the share of training.
+share of the time, and of the processors' time, training took while the camera moved, and which
+share the bakes of a scene. Ends with 1 where weights differ, or where training and bakes took more
+time than the share of training.
 """
 
 import argparse
