@@ -50,7 +50,7 @@ class Films:
         if not isinstance(self.hub.subject, Solid):
             raise Refused("a flat subject has no camera path")
         if self._thread is not None and self._thread.is_alive():
-            raise Refused("a film is being drawn; stop it first")
+            return self._tell(type="note", text="a film is being drawn; stop it first")
         if message["count"] != len(self._shots):
             raise Refused(f"{message['count']} shots were announced, {len(self._shots)} came")
         self._cancel = torch.zeros(1, dtype=torch.uint8)

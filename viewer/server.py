@@ -136,13 +136,13 @@ class Server:
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """The page's files, refusals, or None for a socket that may be opened."""
-        host = request.headers.get("Host")
+        host = _only(request, "Host")
         why = self.guard.refuses_host(host)
         if why:
             return _text(http.HTTPStatus.FORBIDDEN, why)
         path = self.guard.own_path(urlsplit(request.path).path)
         if request.headers.get("Upgrade", "").lower() == "websocket":
-            why = self.guard.refuses_origin(request.headers.get("Origin"), host)
+            why = self.guard.refuses_origin(_only(request, "Origin"), host)
             if why:
                 return _text(http.HTTPStatus.FORBIDDEN, why)
             return None if path == "/live" else _text(http.HTTPStatus.NOT_FOUND, "no such socket")
@@ -281,6 +281,12 @@ class Server:
                 for client in list(self._clients):
                     with contextlib.suppress(ConnectionError):
                         client.post(state)
+
+
+def _only(request: Request, name: str) -> str | None:
+    """A header that is there once."""
+    values = request.headers.get_all(name)
+    return values[0] if len(values) == 1 else None
 
 
 async def _sent(socket: ServerConnection, data: str | bytes) -> bool:

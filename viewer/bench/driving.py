@@ -75,8 +75,8 @@ def find_browser(named: str | None) -> str:
             "fields bench viewer needs playwright: pip install playwright"
         ) from None
     if named is not None:
-        if not Path(named).is_file():
-            raise FieldsError(f"{named} does not exist; name a Chromium")
+        if not (Path(named).is_file() and os.access(named, os.X_OK)):
+            raise FieldsError(f"{named} is no program; name a Chromium")
         return named
     found = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
     if found is None:
@@ -251,7 +251,10 @@ def _viewing(thing: str, folder: Path, proxy: str) -> Iterator[tuple[str, bool, 
             if line.startswith("http://"):
                 break
         else:
-            raise FieldsError(f"{thing} cannot be viewed: {said[-1] if said else 'it ended'}")
+            raise FieldsError(
+                f"{thing} cannot be viewed: "
+                f"{said[-1].removeprefix('fields: ') if said else 'it ended'}"
+            )
         yield said[-1], not is_run, process
     finally:
         process.send_signal(signal.SIGINT)

@@ -213,6 +213,10 @@ class App {
 
   film(width, height) {
     if (!this.path.keys.length) { this.say("A film needs a key frame: K adds one."); return; }
+    if (this.path.count > 10000) {
+      this.say("A film has at most 10,000 frames: shorten the path, or take fewer a second.", true);
+      return;
+    }
     const shots = this.path.views().map(({ c2w, fov, time }) =>
       [...c2w.slice(0, 12), fov, time ?? -1].map((n) => +n.toPrecision(12)));
     const each = 150;

@@ -103,7 +103,7 @@ export class Panel {
     const height = element("input", { type: "number", name: "film-height", value: 800, min: 16, max: 4096, step: 2, ariaLabel: "Height" });
     const fps = element("input", { type: "number", name: "film-fps", value: 30, min: 1, max: 120, ariaLabel: "Frames a second" });
     fps.addEventListener("change", () => { path.fps = Math.min(Math.max(+fps.value || 30, 1), 120); this.showPath(); });
-    this.size = () => [+width.value, +height.value].map((n) => Math.min(Math.max(n || 800, 16), 4096));
+    this.size = () => [+width.value, +height.value].map((n) => Math.min(Math.max(Math.round(n) || 800, 16), 4096));
     this.fps = fps;
     const file = element("input", { type: "file", accept: ".json,application/json", hidden: true });
     file.addEventListener("change", () => { if (file.files[0]) this.app.loadPath(file.files[0]); file.value = ""; });
@@ -126,7 +126,7 @@ export class Panel {
         element("span", {}, width, " × ", height)),
       element("div", { className: "row" }, element("span", {}, "Frames a second"), fps),
       element("div", { className: "buttons" },
-        button("Render MP4", () => this.app.film(...this.size())), this.stop),
+        this.render = button("Render MP4", () => this.app.film(...this.size())), this.stop),
       this.film);
     this.showPath();
     return part;
@@ -159,6 +159,7 @@ export class Panel {
   filmStands({ state, done }) {
     const drawing = state === "drawing";
     this.film.hidden = this.stop.hidden = !drawing;
+    this.render.disabled = drawing;
     this.film.value = done;
   }
 
@@ -168,7 +169,10 @@ export class Panel {
     this.loss = element("canvas", { className: "curve", role: "img", ariaLabel: "Loss over time" });
     this.score = element("canvas", { className: "curve", role: "img", ariaLabel: "Score over time" });
     this.pausing = button("Pause (T)", () => this.app.pause());
-    this.saving = button("Save", () => this.app.stream.send("do", { name: "save" }));
+    this.saving = button("Save", () => {
+      this.app.stream.send("do", { name: "save" });
+      this.app.say("A checkpoint is kept before the next step.");
+    });
     const share = control(
       { kind: "range", name: "share", title: "Share while the camera moves", value: 0.2, low: 0, high: 1, step: 0.05 },
       (value) => this.app.stream.send("set", { name: "share", value }));

@@ -100,7 +100,7 @@ export class Path {
     } else throw new Error("the file holds no keyframes, camera_path or frames");
     const every = Math.ceil(views.length / 120);
     this.keys = views.filter((_, i) => i % every === 0).map((view) => ({
-      ...view, fov: view.fov > 0 && view.fov < 180 ? view.fov : 50,
+      ...view, fov: view.fov > 0 && view.fov < 180 ? v.clamp(view.fov, 1, 170) : 50,
       seconds: view.seconds > 0 ? view.seconds : spacing * every,
     }));
     this.closed = !!content.is_cycle;
@@ -117,7 +117,13 @@ function matrixOf(value) {
   if ((m[12] || m[13] || m[14]) && !m[3] && !m[7] && !m[11]) {
     m = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15].map((i) => m[i]);
   }
-  return m;
+  const columns = [0, 1, 2].map((i) => v.column(m, i)), [x, y, z] = columns.map(v.unit);
+  if (Math.max(...[[x, y], [y, z], [z, x]].map(([a, b]) => Math.abs(v.dot(a, b)))) > 0.01) {
+    throw new Error("the matrix of a view does not turn, it bends");
+  }
+  // Some files have a scale in it.
+  const isScaled = columns.some((axis) => Math.abs(v.length(axis) - 1) > 1e-4);
+  return isScaled ? v.pose(x, y, z, v.column(m, 3)) : m;
 }
 
 function fovOf(view) {
