@@ -4,7 +4,7 @@ import pytest
 
 from fields.errors import FieldsError
 from fields.readers import Fold, folds, split
-from fields.readers.splitting import require_apart
+from fields.readers.splitting import least_shapes, require_apart
 
 
 def entry(path, label, copy=0, split=None, digest=None):
@@ -74,3 +74,27 @@ def test_folds_of_no_use_are_refused():
     ):
         with pytest.raises(FieldsError, match=line):
             wanted()
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_each_fold_has_all_classes_to_train_on_to_stop_by_and_to_test(count):
+    least = least_shapes(count)
+    entries = [entry(f"{label}-{i}", label) for label in range(5) for i in range(least)]
+    for fold in folds(entries, count):
+        for rows in (fold.train, fold.val):
+            assert {entries[row]["label"] for row in rows} == set(range(5))
+    with pytest.raises(FieldsError, match=f"{count} folds need {least} shapes of each class"):
+        folds(entries[:-1], count)
+
+
+def test_a_class_with_one_training_shape_is_trained_on_it():
+    entries = [
+        entry(f"{label}-{i}", label, split="test" if not i else "train")
+        for label, shapes in ((0, 2), (1, 6))
+        for i in range(shapes)
+    ]
+    fold = split(entries)
+    assert {entries[row]["label"] for row in fold.train} == {0, 1}
+    assert {entries[row]["label"] for row in fold.val} == {1}
+    with pytest.raises(FieldsError, match="no class has two training shapes"):
+        split([e for e in entries if e["path"] in ("0-0", "0-1", "1-0", "1-1")])

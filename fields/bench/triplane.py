@@ -25,7 +25,6 @@ _USUAL = {"copies": 8, "steps": 1000, "seeds": 3, "effort": 1.0}
 _QUICK = {"copies": 1, "steps": 200, "seeds": 1, "effort": 0.1}
 _DEMO = {"copies": 2, "steps": 400, "seeds": 1, "effort": 0.5}
 _DEMO_READERS = ["transformer", "energy", "kernel-energy", "flat", "measures", "points", "numbers"]
-_LEAST = 3  # shapes of a class: one to train on, one to stop by, one to test
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -142,6 +141,7 @@ def _resolve_scenes(options: argparse.Namespace, copies: int | None) -> None:
 def _listing(options: argparse.Namespace) -> Any:
     """The labelled shapes; FieldsError where they are too few, before anything is fitted."""
     from fields.many.listing import Listing, list_scenes, list_shapes
+    from fields.readers.splitting import least_shapes
 
     found = list_scenes(options.data) if options.of_scenes else list_shapes(options.data)
     kept = tuple(item for item in found.items if item.kind is not None)
@@ -155,7 +155,7 @@ def _listing(options: argparse.Namespace) -> Any:
     if options.folds is None and not {"train", "test"} <= splits:
         options.folds = 5 if not options.quick else 2
     if options.folds is not None:
-        least = max(options.folds, _LEAST)
+        least = least_shapes(options.folds)
         kind, count = min(counts.items(), key=lambda pair: pair[1])
         if count < least:
             raise FieldsError(

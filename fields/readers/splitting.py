@@ -34,6 +34,11 @@ class Fold:
     test: list[int]
 
 
+def least_shapes(folds: int) -> int:
+    """Of a class, so that each fold has one to test, one to stop by, and one to train on."""
+    return max(folds, 4 if folds == 2 else 3)
+
+
 def folds(entries: Entries, count: int, seed: int = 0) -> list[Fold]:
     """`count` folds, in which each shape is tested once; the classes are spread evenly.
 
@@ -46,10 +51,10 @@ def folds(entries: Entries, count: int, seed: int = 0) -> list[Fold]:
     rng = np.random.default_rng(seed)
     next_fold = 0
     for label, shapes in sorted(by_class.items()):
-        if len(shapes) < max(count, 3):
-            name = _name(entries, label)
+        if len(shapes) < least_shapes(count):
             raise FieldsError(
-                f"{count} folds need {max(count, 3)} shapes of each class; {name} has {len(shapes)}"
+                f"{count} folds need {least_shapes(count)} shapes of each class;"
+                f" {_name(entries, label)} has {len(shapes)}"
             )
         for place in rng.permutation(len(shapes)):
             dealt[next_fold].append(shapes[place])
@@ -115,12 +120,14 @@ def _fold(
 def _validation(
     by_class: dict[int, list[str]], test: set[str], rng: np.random.Generator
 ) -> set[str]:
-    """Some training shapes of each class, at least one."""
+    """Some training shapes of each class, at least one where it has two."""
     chosen: set[str] = set()
     for _, shapes in sorted(by_class.items()):
         left = [shape for shape in shapes if shape not in test]
-        amount = max(1, round(VALIDATION * len(left)))
-        chosen |= {left[i] for i in rng.permutation(len(left))[:amount]}
+        amount = min(max(1, round(VALIDATION * len(left))), len(left) - 1)
+        chosen |= {left[i] for i in rng.permutation(len(left))[:amount]} if amount > 0 else set()
+    if not chosen:
+        raise FieldsError("no class has two training shapes, one of them to stop training by")
     return chosen
 
 
