@@ -53,11 +53,13 @@ def radiance_in_bricks(
     Not differentiable. CPU alone. The same bits for any number of threads.
     """
     check_radiance(table, density, colour, None, spec)
+    in_range("caution", caution, 1.0, 1e6)
+    cancel_flag(cancel)
     return _ops.radiance_in_bricks(
         *_view_args(bricks, pose, intrinsics, size, table, step, near),
         min_weight,
         min_transmittance,
-        _checked(caution, cancel),
+        caution,
         table.detach().contiguous(),
         density.detach().contiguous(),
         colour.detach().contiguous(),
@@ -85,11 +87,13 @@ def rbf_radiance_in_bricks(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """As radiance_in_bricks, of Gaussian kernels; `params` is the flat vector of `ops.rbf`."""
     check_rbf_radiance(table, params, None, spec)
+    in_range("caution", caution, 1.0, 1e6)
+    cancel_flag(cancel)
     return _ops.rbf_radiance_in_bricks(
         *_view_args(bricks, pose, intrinsics, size, table, step, near),
         min_weight,
         min_transmittance,
-        _checked(caution, cancel),
+        caution,
         table.detach().contiguous(),
         params.detach().contiguous(),
         *spec.grid.args(),
@@ -111,12 +115,6 @@ def _view_args(
     check_walk(step, near)
     alike("pose", pose, "table", table)
     return pose[None].contiguous(), intrinsics[None].contiguous(), *size, *bricks.args(), near, step
-
-
-def _checked(caution: float, cancel: Tensor | None) -> float:
-    in_range("caution", caution, 1.0, 1e6)
-    cancel_flag(cancel)
-    return caution
 
 
 # ---- shapes without data
